@@ -1,0 +1,85 @@
+import type { WireError } from './error.ts'
+import type { Manifest } from './manifest.ts'
+import type { GenerateRequest } from './request.ts'
+
+/** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
+export interface EngineApi {
+  /** Says once where the worker finds its own assets. Must come first. */
+  configure(config: WorkerConfig): Promise<Answer<DeviceReport>>
+  load(request: LoadRequest, progress: MessagePort): Promise<Answer<ModelInfo>>
+  unload(model: string): Promise<Answer<null>>
+  list(): Promise<Answer<readonly ModelInfo[]>>
+  /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
+  clearCache(url?: string): Promise<Answer<null>>
+  /** Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. */
+  submit(request: GenerateRequest, port: MessagePort): Promise<void>
+}
+
+export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError }
+
+export interface WorkerConfig {
+  /** Absolute URLs of onnxruntime-web's `ort-wasm-simd-threaded.mjs` and `.wasm`. */
+  readonly assets: { readonly mjs: string; readonly wasm: string }
+  /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
+  readonly threads?: number
+}
+
+export interface LoadRequest {
+  /** Absolute URL of a model folder, the one that holds `manifest.json`. */
+  readonly url: string
+  /**
+   * How past and present are bound. `heap`: the same memory inside the wasm heap, no copies; `public`: through
+   * onnxruntime-web's public API; `auto`: heap if its self-test passes, else public. Default `auto`.
+   */
+  readonly binding?: KvBinding | 'auto'
+  /** Positions that the KV cache holds. Default: the model's context. */
+  readonly contextLength?: number
+}
+
+export type KvBinding = 'heap' | 'public'
+
+/** A model that answers requests, and how it really runs. */
+export interface ModelInfo {
+  /** `name@version`. */
+  readonly id: string
+  readonly url: string
+  readonly manifest: Manifest
+  readonly binding: KvBinding
+  /** Why `auto` did not choose `heap`. */
+  readonly bindingReason?: string
+  readonly threads: number
+  readonly contextLength: number
+  readonly kvBytes: number
+  readonly hasChatTemplate: boolean
+  readonly load: LoadReport
+}
+
+/** What loading cost. Milliseconds and bytes. */
+export interface LoadReport {
+  readonly networkBytes: number
+  readonly storedBytes: number
+  readonly fetchMs: number
+  readonly createMs: number
+  readonly warmupMs: number
+  /** Why the weights could not be kept, when they could not. The model works all the same. */
+  readonly notStored?: string
+}
+
+export interface DeviceReport {
+  readonly crossOriginIsolated: boolean
+  readonly cores: number
+  readonly threads: number
+}
+
+/** Sent on the progress port of `load`. Phases come in this order; `fetch` repeats for every file. */
+export type LoadProgress =
+  | {
+      readonly type: 'load-progress'
+      readonly phase: 'fetch'
+      readonly file: string
+      readonly source: 'network' | 'store'
+      /** Of all files together. */
+      readonly loadedBytes: number
+      readonly totalBytes: number
+    }
+  | { readonly type: 'load-progress'; readonly phase: 'verify' | 'create' | 'warm-up' }

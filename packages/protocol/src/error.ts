@@ -1,0 +1,48 @@
+/** Why something failed. Programs branch on this; the message is for people and says what to do. */
+export type ErrorCode =
+  | 'bad_request' // the request itself is wrong: an unknown option, an empty prompt, a value out of range
+  | 'context_overflow' // the prompt does not fit the model's context
+  | 'model_not_found' // nothing answers at the model's address, or the folder lacks a file
+  | 'model_not_loaded' // a request names a model that this worker does not hold
+  | 'bad_model' // the folder is there but is not a model that we can run
+  | 'integrity' // a file's bytes are not what the manifest promises
+  | 'network' // the download was cut, refused or timed out
+  | 'storage' // the browser's storage refused
+  | 'backend_failed' // a forward pass failed
+  | 'engine_lost' // the worker died
+  | 'aborted' // the caller's signal fired
+
+/** An error as it crosses a worker: data, because `structuredClone` drops an error's own fields. */
+export interface WireError {
+  readonly code: ErrorCode
+  readonly message: string
+  /** The file that the error is about, as the manifest names it. */
+  readonly file?: string
+}
+
+/** The one error class of tabserve. */
+export class EngineError extends Error {
+  readonly code: ErrorCode
+  readonly file: string | undefined
+
+  constructor(code: ErrorCode, message: string, options: { file?: string; cause?: unknown } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : {})
+    this.name = 'EngineError'
+    this.code = code
+    this.file = options.file
+  }
+
+  toWire(): WireError {
+    return { code: this.code, message: this.message, ...(this.file === undefined ? {} : { file: this.file }) }
+  }
+
+  static fromWire(wire: WireError): EngineError {
+    return new EngineError(wire.code, wire.message, wire.file === undefined ? {} : { file: wire.file })
+  }
+}
+
+/** Any thrown value as the wire form; what is not ours is a failure of the code named by `fallback`. */
+export function toWireError(error: unknown, fallback: ErrorCode): WireError {
+  if (error instanceof EngineError) return error.toWire()
+  return { code: fallback, message: error instanceof Error ? error.message : String(error) }
+}

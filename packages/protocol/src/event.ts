@@ -1,0 +1,55 @@
+import type { WireError } from './error.ts'
+
+/** What one request says back, in order, on its own port. `finish` and `error` are last words: exactly one ends every request. */
+export type RequestEvent = DeltaEvent | FinishEvent | ErrorEvent
+
+/** Text that can be shown: never half a character, never the beginning of a stop string. */
+export interface DeltaEvent {
+  readonly type: 'delta'
+  readonly text: string
+  /** Tokens generated since the last delta. Their text may come later, or not at all when a stop string swallows it. */
+  readonly tokens: readonly number[]
+  /** One entry a token in `tokens`, when the request asked for log-probabilities. */
+  readonly logprobs?: readonly TokenLogprob[]
+}
+
+export interface FinishEvent {
+  readonly type: 'finish'
+  readonly reason: FinishReason
+  readonly usage: Usage
+  readonly timing: Timing
+  /** The stop string or stop token that ended the text. */
+  readonly stop?: string | number
+}
+
+export interface ErrorEvent {
+  readonly type: 'error'
+  readonly error: WireError
+}
+
+export type FinishReason = 'stop' | 'length' | 'abort'
+
+export interface Usage {
+  readonly promptTokens: number
+  readonly completionTokens: number
+}
+
+/** Milliseconds, on the worker's clock. */
+export interface Timing {
+  /** From submit to the first forward pass. */
+  readonly queueMs: number
+  /** From submit to the first token; `undefined` when none came. */
+  readonly firstTokenMs: number | undefined
+  /** From submit to the last word. */
+  readonly totalMs: number
+}
+
+/** Natural-log probability of a token before sampling parameters change the distribution, and of the likeliest at its place. */
+export interface TokenLogprob {
+  readonly token: number
+  readonly logprob: number
+  readonly top: readonly { readonly token: number; readonly logprob: number }[]
+}
+
+/** What the page may say on a request's port. */
+export type RequestCommand = { readonly type: 'cancel' }

@@ -1,0 +1,5 @@
+export * from './api.ts'
+export * from './error.ts'
+export * from './event.ts'
+export * from './manifest.ts'
+export * from './request.ts'

@@ -1,0 +1,71 @@
+/** What can be asked of a model, told apart by `task`. */
+export type Request = GenerateRequest
+
+/** One message of a conversation. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly content: string
+}
+
+/** Asks a decoder to continue a prompt or to answer a conversation. Exactly one of `prompt` and `messages`. */
+export interface GenerateRequest extends SamplingParams {
+  readonly task: 'generate'
+  /** `name` or `name@version` of a loaded model. */
+  readonly model: string
+  readonly prompt?: string
+  readonly messages?: readonly ChatMessage[]
+}
+
+/** How the next token is chosen and when to stop. The defaults are vLLM's, except `maxTokens`. */
+export interface SamplingParams {
+  /** Most tokens to generate. Default: what the context has room for. */
+  readonly maxTokens?: number
+  /** 0 is greedy. Default 1. */
+  readonly temperature?: number
+  /** Keep the k most likely tokens; 0 keeps all. Default 0. */
+  readonly topK?: number
+  /** Keep the smallest set with this much probability, (0, 1]. Default 1. */
+  readonly topP?: number
+  /** Keep tokens at least this fraction as likely as the likeliest, [0, 1]. Default 0. */
+  readonly minP?: number
+  /** Divides positive and multiplies negative logits of tokens in prompt or output (CTRL, arXiv:1909.05858). Default 1. */
+  readonly repetitionPenalty?: number
+  /** Taken from the logit of each token already generated, once. [-2, 2], default 0. */
+  readonly presencePenalty?: number
+  /** Taken from the logit of each token already generated, per occurrence. [-2, 2], default 0. */
+  readonly frequencyPenalty?: number
+  /** Added to the logit of a token id; -100 and below forbids it. */
+  readonly logitBias?: Readonly<Record<number, number>>
+  /** Ends the text before the first of these; at most 16, none empty. */
+  readonly stop?: string | readonly string[]
+  /** Ends the text at any of these tokens, which are not shown. */
+  readonly stopTokenIds?: readonly number[]
+  /** Generates on past the model's end-of-text tokens. Default false. */
+  readonly ignoreEos?: boolean
+  /** Whole number; the same seed and request give the same tokens. Default: random. */
+  readonly seed?: number
+  /** Reports the log-probability of each token, and of this many likeliest (0–20). Default: none. */
+  readonly logprobs?: number
+}
+
+/** Every option of a generate request; anything else is refused. The compiler checks that none is missing. */
+export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
+  task: true,
+  model: true,
+  prompt: true,
+  messages: true,
+  maxTokens: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  logitBias: true,
+  stop: true,
+  stopTokenIds: true,
+  ignoreEos: true,
+  seed: true,
+  logprobs: true,
+}
