@@ -1,1 +1,6 @@
-export {}
+export { EngineError } from '@tabserve/protocol'
+export type * from '@tabserve/protocol'
+export { Client } from './client.ts'
+export type { ClientOptions, GenerateOptions, LoadOptions } from './client.ts'
+export { Generation } from './generation.ts'
+export type { GenerationResult } from './generation.ts'

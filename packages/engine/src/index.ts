@@ -1,1 +1,7 @@
-export {}
+export { Engine } from './engine.ts'
+export type { EnginePorts, Prompt } from './engine.ts'
+export type * from './model-runner.ts'
+export { refuseUnknownOptions, resolveSampling } from './sampling-params.ts'
+export type { Sampling } from './sampling-params.ts'
+export { Scheduler } from './scheduler.ts'
+export type * from './served.ts'

@@ -6,7 +6,8 @@ import type { GenerateRequest } from './request.ts'
 export interface EngineApi {
   /** Says once where the worker finds its own assets. Must come first. */
   configure(config: WorkerConfig): Promise<Answer<DeviceReport>>
-  load(request: LoadRequest, progress: MessagePort): Promise<Answer<ModelInfo>>
+  /** `LoadProgress` comes on `port`; the page may say `LoadCommand` on it. */
+  load(request: LoadRequest, port: MessagePort): Promise<Answer<ModelInfo>>
   unload(model: string): Promise<Answer<null>>
   list(): Promise<Answer<readonly ModelInfo[]>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
@@ -22,6 +23,8 @@ export interface WorkerConfig {
   readonly assets: { readonly mjs: string; readonly wasm: string }
   /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
   readonly threads?: number
+  /** A Web Lock that the worker takes and holds while it lives: whoever is granted it next knows that the worker is gone. */
+  readonly lifeLock: string
 }
 
 export interface LoadRequest {
@@ -34,6 +37,8 @@ export interface LoadRequest {
   readonly binding?: KvBinding | 'auto'
   /** Positions that the KV cache holds. Default: the model's context. */
   readonly contextLength?: number
+  /** Asks the network for the manifest even where a stored one is at hand. Default false: a stored model loads without one request. */
+  readonly refresh?: boolean
 }
 
 export type KvBinding = 'heap' | 'public'
@@ -71,7 +76,7 @@ export interface DeviceReport {
   readonly threads: number
 }
 
-/** Sent on the progress port of `load`. Phases come in this order; `fetch` repeats for every file. */
+/** Sent on the port of `load`. `fetch` (many times) and `verify` come for every file, then `create`, then `warm-up`. */
 export type LoadProgress =
   | {
       readonly type: 'load-progress'
@@ -82,4 +87,8 @@ export type LoadProgress =
       readonly loadedBytes: number
       readonly totalBytes: number
     }
-  | { readonly type: 'load-progress'; readonly phase: 'verify' | 'create' | 'warm-up' }
+  | { readonly type: 'load-progress'; readonly phase: 'verify'; readonly file: string }
+  | { readonly type: 'load-progress'; readonly phase: 'create' | 'warm-up' }
+
+/** What the page may say on the port of a load. */
+export type LoadCommand = { readonly type: 'cancel' }

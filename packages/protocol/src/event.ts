@@ -29,6 +29,7 @@ export interface ErrorEvent {
 
 export type FinishReason = 'stop' | 'length' | 'abort'
 
+/** Counts of tokens. A stop token that ended the text is counted, though it is in no delta. */
 export interface Usage {
   readonly promptTokens: number
   readonly completionTokens: number

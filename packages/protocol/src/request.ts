@@ -7,12 +7,15 @@ export interface ChatMessage {
   readonly content: string
 }
 
-/** Asks a decoder to continue a prompt or to answer a conversation. Exactly one of `prompt` and `messages`. */
+/** Asks a decoder to continue a prompt or to answer a conversation. Exactly one of `prompt`, `promptTokens` and `messages`. */
 export interface GenerateRequest extends SamplingParams {
   readonly task: 'generate'
   /** `name` or `name@version` of a loaded model. */
   readonly model: string
   readonly prompt?: string
+  /** The prompt as token ids, taken as it is: nothing is added in front. */
+  readonly promptTokens?: readonly number[]
+  /** Rendered with the model's chat template. */
   readonly messages?: readonly ChatMessage[]
 }
 
@@ -53,6 +56,7 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   task: true,
   model: true,
   prompt: true,
+  promptTokens: true,
   messages: true,
   maxTokens: true,
   temperature: true,

@@ -1,1 +1,8 @@
-export {}
+export { Device } from './backend/device.ts'
+export { ModelRepository } from './models/repository.ts'
+export { idbStore } from './storage/idb-store.ts'
+export { memoryStore } from './storage/memory-store.ts'
+export type { WeightStore } from './storage/weight-store.ts'
+export { Tokenizer } from './tokenizer.ts'
+export { TASKS } from './tasks/index.ts'
+export type { LoadedModel } from './tasks/index.ts'

@@ -1,1 +1,18 @@
-export {}
+import { Client } from '@tabserve/client'
+import type { ClientOptions } from '@tabserve/client'
+import { assets } from './assets.ts'
+
+export { Client, EngineError, Generation } from '@tabserve/client'
+export type * from '@tabserve/client'
+
+/**
+ * Starts a worker and gives the client that talks to it. Throws `EngineError`; a worker script that cannot be fetched
+ * is `engine_lost`.
+ */
+export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
+  return Client.create({
+    worker: () => new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'tabserve' }),
+    assets,
+    ...options,
+  })
+}

@@ -1,0 +1,153 @@
+import { transfer } from 'comlink'
+import type {
+  DeviceReport,
+  GenerateRequest,
+  LoadCommand,
+  LoadProgress,
+  LoadRequest,
+  ModelInfo,
+  RequestCommand,
+  RequestEvent,
+  WorkerConfig,
+} from '@tabserve/protocol'
+import { EngineError, toWireError } from '@tabserve/protocol'
+import { Generation } from './generation.ts'
+import { WorkerLink } from './hub/worker-link.ts'
+
+export interface ClientOptions {
+  /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
+  readonly worker: () => Worker
+  /** Addresses of onnxruntime-web's `ort-wasm-simd-threaded.mjs` and `.wasm`, relative to the page or absolute. */
+  readonly assets: WorkerConfig['assets']
+  /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
+  readonly threads?: number
+}
+
+export interface LoadOptions extends Omit<LoadRequest, 'url'> {
+  readonly onProgress?: (progress: LoadProgress) => void
+  /** Stops the download, which fails with `aborted`. Files that had arrived whole are kept for the next try. */
+  readonly signal?: AbortSignal
+}
+
+/** A generate request as the caller writes it. */
+export type GenerateOptions = Omit<GenerateRequest, 'task'> & { readonly signal?: AbortSignal }
+
+/** What the page holds: loads models into a worker and asks them. Every method rejects with `EngineError` and nothing else. */
+export class Client {
+  readonly #options: ClientOptions
+  #link: WorkerLink
+
+  /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
+  static async create(options: ClientOptions): Promise<Client> {
+    const { worker, assets, threads, ...unknown } = options
+    refuse(unknown, 'createClient')
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
+      throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
+    }
+    const absolute = { mjs: new URL(assets.mjs, location.href).href, wasm: new URL(assets.wasm, location.href).href }
+    const checked = { worker, assets: absolute, ...(threads === undefined ? {} : { threads }) }
+    return new Client(checked, await startLink(checked))
+  }
+
+  private constructor(options: ClientOptions, link: WorkerLink) {
+    this.#options = options
+    this.#link = link
+  }
+
+  /** Cores, threads and isolation, as the worker found them. */
+  get device(): DeviceReport {
+    return this.#link.device
+  }
+
+  /**
+   * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
+   * before comes out of the browser's storage without a request. Starts a new worker if the old one is gone.
+   */
+  async load(url: string, options: LoadOptions = {}): Promise<ModelInfo> {
+    const { onProgress, signal, binding, contextLength, refresh, ...unknown } = options
+    refuse(unknown, 'load')
+    const request: LoadRequest = {
+      url: absoluteUrl(url),
+      ...(binding === undefined ? {} : { binding }),
+      ...(contextLength === undefined ? {} : { contextLength }),
+      ...(refresh === undefined ? {} : { refresh }),
+    }
+    if (signal?.aborted === true) throw new EngineError('aborted', 'The signal had fired before the load began.')
+    if (!this.#link.alive) this.#link = await startLink(this.#options)
+    const { port1, port2 } = new MessageChannel()
+    const cancel = () => port1.postMessage({ type: 'cancel' } satisfies LoadCommand)
+    port1.onmessage = ({ data }: MessageEvent<LoadProgress>) => onProgress?.(data)
+    signal?.addEventListener('abort', cancel)
+    try {
+      return await this.#link.call((api) => api.load(request, transfer(port2, [port2])))
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      port1.close()
+    }
+  }
+
+  /** Frees a model. Its running requests end with `engine_lost`; its files stay in the browser's storage. */
+  async unload(model: string): Promise<void> {
+    await this.#link.call((api) => api.unload(model))
+  }
+
+  /** The loaded models. */
+  list(): Promise<readonly ModelInfo[]> {
+    return this.#link.call((api) => api.list())
+  }
+
+  /** Deletes what the browser's storage keeps of the model at `url`, or of every model. Loaded models go on working. */
+  async clearCache(url?: string): Promise<void> {
+    const folder = url === undefined ? undefined : absoluteUrl(url)
+    await this.#link.call((api) => api.clearCache(folder))
+  }
+
+  /** Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the generation. */
+  generate({ signal, ...options }: GenerateOptions): Generation {
+    const link = this.#link
+    const { port1, port2 } = new MessageChannel()
+    const generation = new Generation(() => port1.postMessage({ type: 'cancel' } satisfies RequestCommand))
+    const cancel = () => generation.cancel()
+    let forget = () => {}
+    const take = (event: RequestEvent) => {
+      generation.take(event)
+      if (event.type === 'delta') return
+      signal?.removeEventListener('abort', cancel)
+      forget()
+      port1.close()
+    }
+    const fail = (error: unknown) => take({ type: 'error', error: toWireError(error, 'bad_request') })
+    port1.onmessage = ({ data }: MessageEvent<RequestEvent>) => take(data)
+    signal?.addEventListener('abort', cancel)
+    forget = link.onDeath(fail)
+    if (!link.alive) return generation
+    const request: GenerateRequest = { task: 'generate', ...options }
+    // The request goes first, so that a cancel finds it.
+    link.send((api) => api.submit(request, transfer(port2, [port2]))).catch(fail)
+    if (signal?.aborted === true) cancel()
+    return generation
+  }
+
+  /** Ends the worker and frees everything; running requests end with `engine_lost`. */
+  dispose(): void {
+    this.#link.terminate('the client was disposed of')
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+function startLink({ worker, assets, threads }: ClientOptions): Promise<WorkerLink> {
+  return WorkerLink.start(worker, { assets, ...(threads === undefined ? {} : { threads }) })
+}
+
+function absoluteUrl(url: string): string {
+  if (URL.canParse(url, location.href)) return new URL(url, location.href).href
+  throw new EngineError('bad_request', `${JSON.stringify(url)} is not an address.`)
+}
+
+function refuse(unknown: object, where: string): void {
+  const [name] = Object.keys(unknown)
+  if (name !== undefined) throw new EngineError('bad_request', `${where} has no option ${name}.`)
+}

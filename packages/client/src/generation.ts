@@ -1,0 +1,99 @@
+import type { DeltaEvent, FinishEvent, FinishReason, RequestEvent, Timing, TokenLogprob, Usage } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+
+/** The whole of one answer. */
+export interface GenerationResult {
+  readonly text: string
+  readonly tokens: readonly number[]
+  /** `abort` when the caller's signal fired or the loop was left: what had come until then is here. */
+  readonly finishReason: FinishReason
+  /** The stop string or stop token that ended the text. */
+  readonly stop?: string | number
+  /** One entry a token, when the request asked for log-probabilities. */
+  readonly logprobs?: readonly TokenLogprob[]
+  readonly usage: Usage
+  readonly timing: Timing
+}
+
+/**
+ * One answer on its way: `await` it for the whole, iterate it for the stream, or both. Leaving the loop stops the
+ * computing. A failure rejects the promise and is thrown out of the loop.
+ */
+export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<DeltaEvent> {
+  readonly #cancel: () => void
+  readonly #result: Promise<GenerationResult>
+  #settle: { resolve(result: GenerationResult): void; reject(error: EngineError): void } | undefined
+  readonly #deltas: DeltaEvent[] = []
+  /** Deltas before this one have been read by the loop. */
+  #read = 0
+  #wake = () => {}
+  #iterated = false
+
+  /** @param cancel stops the computing; the request's `finish` must still come through `take`. */
+  constructor(cancel: () => void) {
+    this.#cancel = cancel
+    this.#result = new Promise((resolve, reject) => (this.#settle = { resolve, reject }))
+    this.#result.catch(() => {}) // who only iterates gets the error from the loop
+  }
+
+  /** Takes what the worker says, in order. After the last word nothing more is heard. */
+  take(event: RequestEvent): void {
+    if (this.#settle === undefined) return
+    if (event.type === 'delta') this.#deltas.push(event)
+    else this.#end(event.type === 'finish' ? this.#whole(event) : EngineError.fromWire(event.error))
+    this.#wake()
+  }
+
+  /** Stops the computing; the answer ends with reason `abort`. Harmless afterwards. */
+  cancel(): void {
+    if (this.#settle !== undefined) this.#cancel()
+  }
+
+  then<A = GenerationResult, B = never>(
+    onResult?: ((result: GenerationResult) => A | PromiseLike<A>) | null,
+    onError?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#result.then(onResult, onError)
+  }
+
+  /** The stream of deltas; each is delivered once, so there can be one loop. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<DeltaEvent, void, void> {
+    if (this.#iterated) throw new Error('a generation can be iterated once')
+    this.#iterated = true
+    try {
+      for (;;) {
+        const delta = this.#deltas[this.#read]
+        if (delta !== undefined) {
+          this.#read++
+          yield delta
+        } else if (this.#settle === undefined) {
+          await this.#result // throws what the request ended with
+          return
+        } else {
+          await new Promise<void>((resolve) => (this.#wake = resolve))
+        }
+      }
+    } finally {
+      this.cancel()
+    }
+  }
+
+  #end(outcome: GenerationResult | EngineError): void {
+    if (outcome instanceof EngineError) this.#settle?.reject(outcome)
+    else this.#settle?.resolve(outcome)
+    this.#settle = undefined
+  }
+
+  #whole({ reason, usage, timing, stop }: FinishEvent): GenerationResult {
+    const logprobs = this.#deltas.flatMap((delta) => delta.logprobs ?? [])
+    return {
+      text: this.#deltas.map((delta) => delta.text).join(''),
+      tokens: this.#deltas.flatMap((delta) => delta.tokens),
+      finishReason: reason,
+      usage,
+      timing,
+      ...(stop === undefined ? {} : { stop }),
+      ...(logprobs.length > 0 ? { logprobs } : {}),
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import type { TokenLogprob } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import { Candidates } from './candidates.ts'
+import type { LogitsProcessor, TokenHistory } from './logits-processors.ts'
+import { createLogitsProcessors } from './logits-processors.ts'
+import { argmax, describe } from './logprobs.ts'
+import type { Random } from './random.ts'
+import type { Sampling } from './sampling-params.ts'
+
+export interface SampledToken {
+  readonly token: number
+  readonly logprob?: TokenLogprob
+}
+
+/**
+ * Draws the next token of one request: processors, then temperature, min-p, top-k and top-p in vLLM's order, then one draw
+ * from the request's own random stream. Exact, and linear in the vocabulary: nothing is sorted but what is kept.
+ */
+export class Sampler {
+  readonly #sampling: Sampling
+  readonly #random: Random
+  readonly #processors: readonly LogitsProcessor[]
+  readonly #candidates = new Candidates()
+
+  constructor(sampling: Sampling, random: Random) {
+    this.#sampling = sampling
+    this.#random = random
+    this.#processors = createLogitsProcessors(sampling)
+  }
+
+  /**
+   * @param logits float32 [vocabSize], changed in place.
+   * Throws `backend_failed` when no token has a finite logit: the forward pass went wrong.
+   */
+  sample(logits: Float32Array, history: TokenHistory): SampledToken {
+    const { logprobs } = this.#sampling
+    // Log-probabilities are the model's own, from before anything changes the logits.
+    const model = logprobs === undefined ? undefined : logits.slice()
+    for (const process of this.#processors) process(logits, history)
+    const token = this.#draw(logits)
+    return model === undefined ? { token } : { token, logprob: describe(model, token, logprobs ?? 0) }
+  }
+
+  #draw(logits: Float32Array): number {
+    const { temperature, topK, topP, minP } = this.#sampling
+    const best = argmax(logits)
+    const max = logits[best] ?? NaN
+    if (!Number.isFinite(max)) throw new EngineError('backend_failed', 'The model gave no usable logits: all are NaN or infinite.')
+    if (temperature === 0) return best
+    const candidates = this.#candidates
+    candidates.fill(logits, max, temperature, minP)
+    if (topK > 0) candidates.keepTop(topK)
+    if (topP < 1) candidates.keepNucleus(topP)
+    return candidates.pick(this.#random.next())
+  }
+}

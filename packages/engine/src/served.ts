@@ -1,0 +1,15 @@
+import type { Request, RequestEvent } from '@tabserve/protocol'
+
+/** Takes what a request says. Called in order; the last call is a `finish` or an `error`. Must not throw. */
+export type Emit = (event: RequestEvent) => void
+
+/** Ends a request with reason `abort` before the next step; harmless when it has ended. */
+export type Cancel = () => void
+
+/** A loaded model that answers requests. */
+export interface Served {
+  /** Never throws: what is wrong with the request is said through `emit`. */
+  submit(request: Request, emit: Emit): Cancel
+  /** Ends every request with `engine_lost` and frees the model. */
+  dispose(): Promise<void>
+}

@@ -1,0 +1,148 @@
+import type { Capabilities, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { DecoderGraph } from '@tabserve/protocol'
+import type { Batch, DecoderFiles } from './decoder-io.ts'
+import { INPUT, LOGITS, checkNames, kvNames, layOut, logitsOfRuns } from './decoder-io.ts'
+import type { TensorHandle } from './heap-session.ts'
+import { ELEMENT, HeapSession, allocate, heapTensor } from './heap-session.ts'
+import type { OrtModule } from './ort-module.ts'
+import type { RunnerOptions } from './runner-options.ts'
+
+/**
+ * Runs a decoder whose KV cache lives in the wasm heap: allocated once, the same memory bound as past and present, so that
+ * GroupQueryAttention writes in place and a step copies nothing. Measured against the public API by `bench context`.
+ */
+export class HeapRunner implements ModelRunner {
+  readonly capabilities: Capabilities
+  readonly #module: OrtModule
+  readonly #session: HeapSession
+  readonly #graph: DecoderGraph
+  readonly #kv: HeapKv
+  /** One block of int32: ids, then a length a row, then the total, then logits indices. */
+  readonly #integers: number
+  #logits: number
+  #logitsCapacity = 1
+
+  static async create(
+    module: OrtModule,
+    graph: DecoderGraph,
+    files: DecoderFiles,
+    options: RunnerOptions,
+  ): Promise<HeapRunner> {
+    const session = await HeapSession.create(module, files.graph, new Map([[graph.externalData, files.externalData]]))
+    try {
+      checkNames(graph, session.inputNames, session.outputNames)
+      return new HeapRunner(module, session, graph, options)
+    } catch (error) {
+      session.dispose()
+      throw error
+    }
+  }
+
+  private constructor(module: OrtModule, session: HeapSession, graph: DecoderGraph, options: RunnerOptions) {
+    this.#module = module
+    this.#session = session
+    this.#graph = graph
+    this.#kv = new HeapKv(module, graph, options)
+    const { rows, contextLength, maxTokensPerStep } = options
+    this.#integers = allocate(module, 4 * (2 * maxTokensPerStep + 2 * rows + 1))
+    this.#logits = allocate(module, 4 * graph.vocabSize)
+    this.capabilities = { mixed: false, maxRows: rows, maxContext: contextLength, maxTokensPerStep, vocabSize: graph.vocabSize }
+  }
+
+  async run(step: Step): Promise<StepResult> {
+    const batch = layOut(step)
+    const numLogits = batch.logitsIndex.length
+    this.#reserveLogits(numLogits)
+    const owned = this.#bind(batch)
+    try {
+      const inputs = this.#session.inputNames.map((name) => owned.get(name) ?? this.#kv.tensor(name, batch))
+      const outputs = this.#session.outputNames.map((name) => owned.get(name) ?? this.#kv.tensor(name, batch))
+      await this.#session.run(inputs, outputs)
+    } finally {
+      for (const tensor of owned.values()) this.#module._OrtReleaseTensor(tensor)
+    }
+    const { vocabSize } = this.#graph
+    const view = this.#module.HEAPF32.subarray(this.#logits >> 2, (this.#logits >> 2) + numLogits * vocabSize)
+    return { logits: logitsOfRuns(view, batch, vocabSize) }
+  }
+
+  async dispose(): Promise<void> {
+    this.#kv.dispose()
+    this.#module._free(this.#integers)
+    this.#module._free(this.#logits)
+    this.#session.dispose()
+  }
+
+  /** Writes the integers of a batch and makes its tensors. Their shapes change from step to step; making one costs microseconds. */
+  #bind(batch: Batch): Map<string, TensorHandle> {
+    const { ids, seqlens, totalLength, logitsIndex, numRows, width } = batch
+    const tensors = new Map<string, TensorHandle>()
+    let at = this.#integers
+    const bind = (name: string, values: ArrayLike<number>, dims: readonly number[]) => {
+      this.#module.HEAP32.set(values, at >> 2)
+      tensors.set(name, heapTensor(this.#module, ELEMENT.int32, at, 4 * values.length, dims))
+      at += 4 * values.length
+    }
+    bind(INPUT.ids, ids, [numRows, width])
+    bind(INPUT.seqlens, seqlens, [numRows])
+    bind(INPUT.total, [totalLength], [])
+    bind(INPUT.logitsIndex, logitsIndex, [logitsIndex.length])
+    const shape = [logitsIndex.length, this.#graph.vocabSize] as const
+    tensors.set(LOGITS, heapTensor(this.#module, ELEMENT.float32, this.#logits, 4 * shape[0] * shape[1], shape))
+    return tensors
+  }
+
+  #reserveLogits(count: number): void {
+    if (count <= this.#logitsCapacity) return
+    const larger = allocate(this.#module, 4 * count * this.#graph.vocabSize)
+    this.#module._free(this.#logits)
+    this.#logits = larger
+    this.#logitsCapacity = count
+  }
+}
+
+/** K and V of every layer, float32 [rows, kvHeads, capacity, headDim] each, and the tensors over their rows. */
+class HeapKv {
+  readonly #module: OrtModule
+  readonly #rowBytes: number
+  readonly #rowDims: readonly [number, number, number]
+  /** Both `past_key_values.0.key` and `present.0.key` lead to the same memory. */
+  readonly #memory = new Map<string, number>()
+  readonly #tensors = new Map<string, TensorHandle>()
+  readonly #base: number
+
+  constructor(module: OrtModule, graph: DecoderGraph, { rows, contextLength }: RunnerOptions) {
+    this.#module = module
+    this.#rowDims = [graph.kvHeads, contextLength, graph.headDim]
+    this.#rowBytes = 4 * graph.kvHeads * contextLength * graph.headDim
+    const { past, present } = kvNames(graph.layers)
+    const bytes = past.length * rows * this.#rowBytes
+    this.#base = allocate(module, bytes)
+    // Positions behind a row's length are never read as values, but 0 × NaN would be NaN.
+    module.HEAPU8.fill(0, this.#base, this.#base + bytes)
+    past.forEach((name, index) => {
+      const pointer = this.#base + index * rows * this.#rowBytes
+      this.#memory.set(name, pointer)
+      this.#memory.set(present[index] ?? name, pointer)
+    })
+  }
+
+  /** The tensor [numRows, kvHeads, capacity, headDim] that begins at a batch's first row; made once, kept. */
+  tensor(name: string, { firstRow, numRows }: Batch): TensorHandle {
+    const memory = this.#memory.get(name)
+    if (memory === undefined) throw new Error(`the graph has an input or output that we do not know: ${name}`)
+    const pointer = memory + firstRow * this.#rowBytes
+    const key = `${pointer}×${numRows}`
+    const known = this.#tensors.get(key)
+    if (known !== undefined) return known
+    const bytes = numRows * this.#rowBytes
+    const tensor = heapTensor(this.#module, ELEMENT.float32, pointer, bytes, [numRows, ...this.#rowDims])
+    this.#tensors.set(key, tensor)
+    return tensor
+  }
+
+  dispose(): void {
+    for (const tensor of this.#tensors.values()) this.#module._OrtReleaseTensor(tensor)
+    this.#module._free(this.#base)
+  }
+}

@@ -1,0 +1,74 @@
+import type { Cancel, Emit, ModelRunner, Served } from '@tabserve/engine'
+import { Engine, refuseUnknownOptions, resolveSampling } from '@tabserve/engine'
+import type { GenerateRequest } from '@tabserve/protocol'
+import { EngineError, toWireError } from '@tabserve/protocol'
+import { breathe } from '../breathe.ts'
+import type { Tokenizer } from '../tokenizer.ts'
+
+/** A decoder that continues prompts and answers conversations. */
+export class GenerateModel implements Served {
+  readonly #engine: Engine
+  readonly #runner: ModelRunner
+  readonly #tokenizer: Tokenizer
+
+  constructor(runner: ModelRunner, tokenizer: Tokenizer, eosTokenIds: readonly number[]) {
+    this.#runner = runner
+    this.#tokenizer = tokenizer
+    this.#engine = new Engine({
+      runner,
+      decode: (tokens) => tokenizer.decode(tokens),
+      eosTokenIds,
+      now: () => performance.now(),
+      breathe,
+      randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+    })
+  }
+
+  submit(request: GenerateRequest, emit: Emit): Cancel {
+    try {
+      refuseUnknownOptions(request)
+      const sampling = resolveSampling(request, this.#runner.capabilities.vocabSize)
+      return this.#engine.submit({ tokens: this.#promptOf(request), sampling }, emit)
+    } catch (error) {
+      emit({ type: 'error', error: toWireError(error, 'backend_failed') })
+      return () => {}
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.#engine.dispose({ code: 'engine_lost', message: 'The model was unloaded before the answer was complete.' })
+    await this.#runner.dispose()
+  }
+
+  #promptOf({ prompt, promptTokens, messages }: GenerateRequest): readonly number[] {
+    const given = [prompt, promptTokens, messages].filter((value) => value !== undefined)
+    if (given.length !== 1) {
+      throw new EngineError('bad_request', `A request needs exactly one of prompt, promptTokens and messages; ${given.length} were given.`)
+    }
+    if (promptTokens !== undefined) return this.#checkTokens(promptTokens)
+    if (messages !== undefined) return this.#tokenizer.encode(this.#tokenizer.renderChat(checkMessages(messages)))
+    if (typeof prompt !== 'string') throw new EngineError('bad_request', 'prompt must be a string.')
+    if (prompt === '') throw new EngineError('bad_request', 'The prompt is empty: give it at least one character.')
+    return this.#tokenizer.encode(prompt)
+  }
+
+  #checkTokens(tokens: readonly number[]): readonly number[] {
+    const { vocabSize } = this.#runner.capabilities
+    const isToken = (token: unknown) => Number.isInteger(token) && (token as number) >= 0 && (token as number) < vocabSize
+    if (Array.isArray(tokens) && tokens.every(isToken)) return tokens
+    throw new EngineError('bad_request', `promptTokens must be a list of whole numbers from 0 to ${vocabSize - 1}.`)
+  }
+}
+
+function checkMessages(messages: GenerateRequest['messages'] & {}): GenerateRequest['messages'] & {} {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw new EngineError('bad_request', 'messages must be a list with at least one message.')
+  }
+  for (const [index, message] of messages.entries()) {
+    const { role, content } = (message ?? {}) as { role?: unknown; content?: unknown }
+    if (!['system', 'user', 'assistant'].includes(role as string) || typeof content !== 'string') {
+      throw new EngineError('bad_request', `messages[${index}] needs a role (system, user or assistant) and a string as content.`)
+    }
+  }
+  return messages
+}

@@ -1,0 +1,29 @@
+import type { Served } from '@tabserve/engine'
+import type { KvBinding, LoadProgress, LoadReport, LoadRequest, Manifest } from '@tabserve/protocol'
+import type { Device } from '../backend/device.ts'
+import type { OpenedModel } from '../models/repository.ts'
+import { loadGenerate } from './load-generate.ts'
+
+/** A model that answers, and how it really runs. */
+export interface LoadedModel {
+  readonly served: Served
+  readonly binding: KvBinding
+  readonly bindingReason?: string
+  readonly contextLength: number
+  readonly kvBytes: number
+  readonly hasChatTemplate: boolean
+  readonly report: Pick<LoadReport, 'createMs' | 'warmupMs'>
+}
+
+/** Makes something that serves out of a model's files. */
+export type Task = (
+  model: OpenedModel,
+  device: Device,
+  request: LoadRequest,
+  onProgress: (progress: LoadProgress) => void,
+) => Promise<LoadedModel>
+
+/** Every task that a manifest can name. */
+export const TASKS: Readonly<Record<Manifest['task'], Task>> = {
+  generate: loadGenerate,
+}

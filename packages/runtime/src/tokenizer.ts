@@ -1,0 +1,82 @@
+import { Template } from '@huggingface/jinja'
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
+import type { ChatMessage, TokenizerSpec } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+
+/** Text to token ids and back, and conversations to text: the one door to Hugging Face's tokenizers and jinja. */
+export class Tokenizer {
+  readonly #tokenizer: HuggingFaceTokenizer
+  readonly #template: Template | undefined
+  readonly #spec: TokenizerSpec
+  readonly #special: Readonly<Record<string, string>>
+
+  /**
+   * @param file the bytes of `tokenizer.json`, @param config those of `tokenizer_config.json`.
+   * Throws `bad_model` when either cannot be read.
+   */
+  constructor(file: Uint8Array, config: Uint8Array, spec: TokenizerSpec) {
+    const settings = parse(config, spec.config) as { chat_template?: unknown; bos_token?: unknown; eos_token?: unknown }
+    try {
+      this.#tokenizer = new HuggingFaceTokenizer(parse(file, spec.file), settings)
+    } catch (cause) {
+      throw badFile(spec.file, cause)
+    }
+    try {
+      const template = settings.chat_template
+      this.#template = typeof template === 'string' ? new Template(template) : undefined
+    } catch (cause) {
+      throw badFile(spec.config, cause)
+    }
+    this.#spec = spec
+    this.#special = { bos_token: tokenText(settings.bos_token), eos_token: tokenText(settings.eos_token) }
+  }
+
+  get hasChatTemplate(): boolean {
+    return this.#template !== undefined
+  }
+
+  /** Token ids of a prompt, beginning with the model's first token where it wants one. */
+  encode(text: string): number[] {
+    const { ids } = this.#tokenizer.encode(text, { add_special_tokens: false })
+    const { addBos, bosTokenId } = this.#spec
+    // A chat template may have written the first token itself.
+    return addBos && bosTokenId !== undefined && ids[0] !== bosTokenId ? [bosTokenId, ...ids] : ids
+  }
+
+  /** Text of tokens, special ones left out. */
+  decode(tokens: readonly number[]): string {
+    return this.#tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false })
+  }
+
+  /** A conversation as the prompt for its next answer. Throws `bad_request` when the model has no template or its template refuses. */
+  renderChat(messages: readonly ChatMessage[]): string {
+    if (this.#template === undefined) {
+      throw new EngineError('bad_request', 'This model has no chat template: send `prompt` instead of `messages`.')
+    }
+    try {
+      return this.#template.render({ messages, add_generation_prompt: true, ...this.#special })
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new EngineError('bad_request', `The model's chat template refuses these messages: ${reason}`, { cause })
+    }
+  }
+}
+
+function parse(bytes: Uint8Array, name: string): object {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as object
+  } catch (cause) {
+    throw badFile(name, cause)
+  }
+}
+
+function badFile(file: string, cause: unknown): EngineError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new EngineError('bad_model', `${file} cannot be read: ${reason}`, { file, cause })
+}
+
+/** `tokenizer_config.json` writes a special token as text or as `{ content }`. */
+function tokenText(token: unknown): string {
+  if (typeof token === 'string') return token
+  return typeof token === 'object' && token !== null && 'content' in token ? String(token.content) : ''
+}

@@ -1,0 +1,87 @@
+import type { Cancel, Emit } from '@tabserve/engine'
+import type { GenerateRequest, LoadProgress, LoadRequest, ModelInfo, WorkerConfig } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import type { LoadedModel, WeightStore } from '@tabserve/runtime'
+import { Device, ModelRepository, TASKS } from '@tabserve/runtime'
+
+interface Entry {
+  readonly info: ModelInfo
+  readonly model: LoadedModel
+}
+
+/** The models of one worker: loads them, finds the one that a request names, lets them go. */
+export class Server {
+  readonly device: Device
+  readonly #repository: ModelRepository
+  readonly #models = new Map<string, Entry>()
+  /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(config: WorkerConfig, store: WeightStore) {
+    this.device = new Device(config)
+    this.#repository = new ModelRepository(store)
+  }
+
+  /** Loads the model folder at `request.url`. A model of the same name and version is replaced once the new one is ready. */
+  load(request: LoadRequest, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<ModelInfo> {
+    return this.#inTurn(() => this.#load(request, onProgress, signal))
+  }
+
+  /** Throws `model_not_loaded`. Requests that are running end with `engine_lost`. */
+  unload(id: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const { info, model } = this.#find(id)
+      this.#models.delete(info.id)
+      await model.served.dispose()
+    })
+  }
+
+  list(): ModelInfo[] {
+    return [...this.#models.values()].map((entry) => entry.info)
+  }
+
+  clearCache(url?: string): Promise<void> {
+    return this.#inTurn(() => this.#repository.clear(url))
+  }
+
+  /** Hands a request to its model. Throws `model_not_loaded`; everything else is said through `emit`. */
+  submit(request: GenerateRequest, emit: Emit): Cancel {
+    return this.#find(request.model).model.served.submit(request, emit)
+  }
+
+  async #load(request: LoadRequest, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<ModelInfo> {
+    const { url, refresh = false } = request
+    const opened = await this.#repository.open(url, { signal, onProgress, refresh })
+    const { manifest } = opened
+    const { served, report, ...facts } = await TASKS[manifest.task](opened, this.device, request, onProgress)
+    const info: ModelInfo = {
+      ...facts,
+      id: `${manifest.name}@${manifest.version}`,
+      url,
+      manifest,
+      threads: this.device.report.threads,
+      load: { ...opened.report, ...report },
+    }
+    const replaced = this.#models.get(info.id)
+    this.#models.set(info.id, { info, model: { served, report, ...facts } })
+    await replaced?.model.served.dispose()
+    return info
+  }
+
+  /** `name@version`, or `name` where only one version is loaded. */
+  #find(id: string): Entry {
+    const exact = this.#models.get(id)
+    if (exact !== undefined) return exact
+    const named = [...this.#models.values()].filter((entry) => entry.info.manifest.name === id)
+    if (named.length === 1 && named[0] !== undefined) return named[0]
+    const loaded = [...this.#models.keys()].join(', ') || 'none'
+    const problem = named.length > 1 ? `${id} is loaded in several versions: say which` : `${String(id)} is not loaded: load it first`
+    throw new EngineError('model_not_loaded', `${problem}. Loaded: ${loaded}.`)
+  }
+
+  #inTurn<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(job)
+    this.#tail = result.catch(() => {}) // the next job waits for this one, not for its luck
+    return result
+  }
+}

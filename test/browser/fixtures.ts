@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { BrowserContext, Page } from 'playwright/test'
+import { test as base } from 'playwright/test'
+import { launchPersistent } from '../../packages/dev/src/launch-browser.ts'
+import type { HarnessApi } from '../../packages/dev/src/harness/worker.ts'
+import { serve } from '../../packages/dev/src/serve.ts'
+import type { Client } from '../../packages/client/src/index.ts'
+
+export { expect } from 'playwright/test'
+
+const ROOT = join(import.meta.dirname, '../..')
+export const SHARED = join(ROOT, '../shared')
+export const hasShared = existsSync(SHARED)
+export const NO_SHARED = '../shared, the folder of test models, is not here'
+
+/** The bundled model, and the fixtures that `global-setup.ts` converts, as paths of the site. */
+export const MODEL = {
+  stories1: '/models/stories/v1/',
+  stories2: '/models/stories/v2/',
+  fp32: '/fixtures/stories260K-fp32/',
+  int8: '/fixtures/stories260K-int8/',
+} as const
+
+interface Fixtures {
+  /** A page of the site with `window.tabserve`, in a browser whose storage lasts as long as the test. */
+  readonly page: Page
+  readonly context: BrowserContext
+  /** A page with `window.harness`. */
+  readonly harnessPage: Page
+}
+
+interface WorkerFixtures {
+  /** The built site, cross-origin isolated. */
+  readonly site: { readonly url: string }
+  /** The same without the headers. */
+  readonly plainSite: { readonly url: string }
+}
+
+export const test = base.extend<Fixtures, WorkerFixtures>({
+  site: [
+    async ({}, use) => {
+      const server = await serve({ root: join(ROOT, 'dist'), port: 0 })
+      await use(server)
+      await server.close()
+    },
+    { scope: 'worker' },
+  ],
+  plainSite: [
+    async ({}, use) => {
+      const server = await serve({ root: join(ROOT, 'dist'), port: 0, isolated: false })
+      await use(server)
+      await server.close()
+    },
+    { scope: 'worker' },
+  ],
+  context: async ({}, use) => {
+    const { context, close } = await launchPersistent()
+    await use(context)
+    await close()
+  },
+  page: async ({ context, site }, use) => {
+    const page = await context.newPage()
+    await page.goto(new URL('/script-tag/blank.html', site.url).href)
+    await use(page)
+  },
+  harnessPage: async ({ context, site }, use) => {
+    const page = await context.newPage()
+    await page.goto(new URL('/harness/index.html', site.url).href)
+    await page.waitForFunction(() => 'harness' in window)
+    await use(page)
+  },
+})
+
+declare global {
+  interface Window {
+    /** What the script-tag bundle puts there. */
+    tabserve: { createClient(options?: { threads?: number; worker?: () => Worker }): Promise<Client>; EngineError: unknown }
+    client: Client
+    harness: import('comlink').Remote<HarnessApi>
+  }
+}

@@ -1,0 +1,84 @@
+import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
+
+test.skip(!hasShared, NO_SHARED)
+
+/** The conformance suite of `ModelRunner`: the same promises for every implementation. */
+for (const binding of ['heap', 'public'] as const) {
+  for (const model of ['fp32', 'int8'] as const) {
+    test(`${binding}, ${model}: chunks, rows and rollbacks give what one pass alone gives`, async ({ harnessPage }) => {
+      const found = await harnessPage.evaluate(
+        async ({ url, binding }) => {
+          const { harness, assets } = window
+          const open = { url: new URL(url, location.href).href, binding, assets, rows: 3, contextLength: 64 }
+          const { id } = await harness.open(open)
+          const prompts = [
+            [1, 403, 407, 261, 378, 432, 383],
+            [1, 286, 261, 376],
+            [1, 298, 315, 421, 395, 317, 426, 338, 401],
+          ]
+          const prefill = (row: number, tokens: number[], wantLogits: 'last' | 'all' = 'last') =>
+            harness.run(id, [{ row, from: 0, tokens, wantLogits }])
+          const last = async (work: Promise<Float32Array[]>) => [...((await work)[0] ?? [])]
+
+          // Alone, in row 0: every prompt and one more token.
+          const whole: number[][] = []
+          const alone: number[][] = []
+          for (const prompt of prompts) {
+            whole.push(await last(prefill(0, prompt)))
+            alone.push(await last(harness.run(id, [{ row: 0, from: prompt.length, tokens: [300], wantLogits: 'last' }])))
+          }
+          // In pieces, token by token.
+          const prompt = prompts[2] ?? []
+          let pieces: number[] = []
+          for (const [from, token] of prompt.entries()) {
+            pieces = await last(harness.run(id, [{ row: 0, from, tokens: [token], wantLogits: 'last' }]))
+          }
+          const all = (await prefill(0, prompt, 'all'))[0] ?? new Float32Array()
+          // Together, each in its own row.
+          for (const [row, tokens] of prompts.entries()) await prefill(row, tokens)
+          const together = await harness.run(
+            id,
+            prompts.map((tokens, row) => ({ row, from: tokens.length, tokens: [300], wantLogits: 'last' as const })),
+          )
+          // The other rows did not notice what row 1 did in between.
+          await prefill(1, prompts[2] ?? [])
+          const after = await last(harness.run(id, [{ row: 2, from: prompt.length, tokens: [300], wantLogits: 'last' }]))
+          const vocab = whole[2]?.length ?? 0
+          await harness.close(id)
+          return { whole, alone, pieces, allLast: [...all.slice(-vocab)], allCount: all.length / vocab, together: together.map((x) => [...x]), after }
+        },
+        { url: MODEL[model], binding },
+      )
+      expect(found.allCount).toBe(9)
+      expectClose(found.pieces, found.whole[2])
+      expectClose(found.allLast, found.whole[2])
+      found.together.forEach((logits, row) => expectClose(logits, found.alone[row]))
+      expectClose(found.after, found.alone[2])
+    })
+  }
+
+  test(`${binding}: a failed pass leaves the runner usable`, async ({ harnessPage }) => {
+    const found = await harnessPage.evaluate(
+      async ({ url, binding }) => {
+        const { harness, assets } = window
+        const { id } = await harness.open({ url: new URL(url, location.href).href, binding, assets })
+        const run = (token: number) => harness.run(id, [{ row: 0, from: 0, tokens: [token], wantLogits: 'last' }])
+        const before = [...((await run(1))[0] ?? [])]
+        const failure = await run(100_000).then(
+          () => 'no failure',
+          () => 'failed',
+        )
+        return { before, failure, after: [...((await run(1))[0] ?? [])] }
+      },
+      { url: MODEL.fp32, binding },
+    )
+    expect(found.failure).toBe('failed')
+    expect(found.after).toEqual(found.before)
+  })
+}
+
+function expectClose(found: readonly number[] | undefined, wanted: readonly number[] | undefined): void {
+  expect(found?.length).toBe(wanted?.length)
+  const difference = found?.reduce((largest, value, index) => Math.max(largest, Math.abs(value - (wanted?.[index] ?? NaN))), 0)
+  expect(difference).toBeLessThan(1e-4)
+}

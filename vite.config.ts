@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { InlineConfig, Plugin, UserConfig } from 'vite'
+import { build, defaultClientConditions, defineConfig } from 'vite'
+
+const ROOT = import.meta.dirname
+const SITE = join(ROOT, 'dist')
+
+/**
+ * `vite build` makes the demo site in `dist/`: the pages of `demo/`, the bundled models, and `tabserve.global.js` with its
+ * worker and onnxruntime's files beside it. `vite build --mode test` adds the page that browser tests and benchmarks drive.
+ */
+export default defineConfig(({ mode }): UserConfig => ({
+  ...shared,
+  root: join(ROOT, 'demo'),
+  build: { ...output, emptyOutDir: true, rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html') } },
+  plugins: [
+    afterBuild('static-files', async () => {
+      await cp(join(ROOT, 'demo/script-tag'), join(SITE, 'script-tag'), { recursive: true })
+      const models = join(ROOT, 'models/stories')
+      if (existsSync(models)) await cp(models, join(SITE, 'models/stories'), { recursive: true })
+    }),
+    afterBuild('script-tag', async () => {
+      await build(library('global.ts', 'iife', 'tabserve.global.js'))
+      await build(library('worker.ts', 'es', 'tabserve.worker.js'))
+    }),
+    ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
+  ],
+}))
+
+/** onnxruntime-web without its embedded glue: pthreads then load its own small `.mjs`, never our worker. */
+const shared: UserConfig = {
+  base: './',
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
+  worker: { format: 'es' },
+}
+
+const output: UserConfig['build'] = {
+  outDir: SITE,
+  emptyOutDir: false,
+  target: 'es2022',
+  sourcemap: true,
+  chunkSizeWarningLimit: 1000,
+}
+
+/** onnxruntime's files keep their names, so that every bundle of the site shares one copy. */
+const names = {
+  output: {
+    assetFileNames: ({ names }: { names: readonly string[] }) =>
+      names[0]?.startsWith('ort-wasm') ? '[name][extname]' : 'assets/[name]-[hash][extname]',
+  },
+}
+
+const harness: InlineConfig = {
+  ...shared,
+  configFile: false,
+  logLevel: 'warn',
+  root: join(ROOT, 'packages/dev/src/harness'),
+  build: { ...output, outDir: join(SITE, 'harness') },
+}
+
+function library(entry: string, format: 'iife' | 'es', fileName: string): InlineConfig {
+  return {
+    ...shared,
+    configFile: false,
+    logLevel: 'warn',
+    build: {
+      ...output,
+      copyPublicDir: false,
+      lib: { entry: join(ROOT, 'packages/tabserve/src', entry), formats: [format], name: 'tabserve', fileName: () => fileName },
+    },
+  }
+}
+
+function pagesOf(...pages: string[]): string[] {
+  return pages.map((page) => join(ROOT, 'demo', page)).filter((page) => existsSync(page))
+}
+
+function afterBuild(name: string, closeBundle: () => Promise<void>): Plugin {
+  return { name: `tabserve-${name}`, apply: 'build', closeBundle }
+}
