@@ -2,10 +2,15 @@ import { defineConfig } from 'playwright/test'
 
 export default defineConfig({
   fullyParallel: true,
-  workers: 2,
   forbidOnly: true,
+  // Two: as many as the smallest machine that we support has cores.
+  workers: 2,
+  timeout: 60_000,
   reporter: [['list'], ['../packages/dev/src/totals-reporter.ts']],
   outputDir: '../test-results',
-  timeout: 60_000,
-  projects: [{ name: 'unit', testDir: 'unit' }],
+  globalSetup: './global-setup.ts',
+  projects: [
+    { name: 'unit', testDir: 'unit' },
+    { name: 'browser', testDir: 'browser' },
+  ],
 })

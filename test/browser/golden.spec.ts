@@ -18,7 +18,7 @@ for (const binding of ['heap', 'public'] as const satisfies readonly KvBinding[]
       async ({ url, binding, length }) => {
         const model = await window.harness.open({ url: new URL(url, location.href).href, binding, assets: window.assets })
         const { tokens, first, last } = await window.harness.greedy(model.id, [1], length)
-        return { binding: model.binding, tokens, first: [...(first ?? [])], last: [...last] }
+        return { binding: model.binding, tokens, first: [...first], last: [...last] }
       },
       { url: MODEL.fp32, binding, length: golden.greedy_ids.length },
     )

@@ -1,1 +1,8 @@
-export {}
+export { ConvertError, UsageError } from './convert-error.ts'
+export { convertLlama2c } from './convert-llama2c.ts'
+export type { Llama2cOptions } from './convert-llama2c.ts'
+export { inspectModel } from './inspect.ts'
+export type { ModelFacts } from './inspect.ts'
+export { makeRandomModel } from './random-model.ts'
+export type { RandomOptions, RandomShape } from './random-model.ts'
+export type { ConvertResult, ModelOptions } from './write-model.ts'

@@ -1,6 +1,6 @@
 import { Client } from '@tabserve/client'
 import type { ClientOptions } from '@tabserve/client'
-import { assets } from './assets.ts'
+import { assets } from '@tabserve/runtime/assets'
 
 export { Client, EngineError, Generation } from '@tabserve/client'
 export type * from '@tabserve/client'

@@ -1,6 +1,5 @@
 import { wrap } from 'comlink'
-import mjs from '@tabserve/runtime/ort.mjs?url'
-import wasm from '@tabserve/runtime/ort.wasm?url'
+import { assets } from '@tabserve/runtime/assets'
 import type { HarnessApi } from './worker.ts'
 
 /** `window.harness`: the rooms below the client, in a worker, for tests and benchmarks that look at logits or storage. */
@@ -9,9 +8,9 @@ const harness = wrap<HarnessApi>(new Worker(new URL('./worker.ts', import.meta.u
 declare global {
   interface Window {
     harness: typeof harness
-    assets: { readonly mjs: string; readonly wasm: string }
+    assets: typeof assets
   }
 }
 
 window.harness = harness
-window.assets = { mjs: new URL(mjs, import.meta.url).href, wasm: new URL(wasm, import.meta.url).href }
+window.assets = assets

@@ -1,7 +1,17 @@
 import { expose } from 'comlink'
 import type { ModelRunner } from '@tabserve/engine'
 import type { KvBinding } from '@tabserve/protocol'
-import { Device, ModelRepository, Tokenizer, memoryStore } from '@tabserve/runtime'
+import {
+  Device,
+  ModelRepository,
+  PROBE_GRAPH,
+  PROBE_LOGITS,
+  PROBE_OPTIONS,
+  Tokenizer,
+  memoryStore,
+  probeFiles,
+  probeLogits,
+} from '@tabserve/runtime'
 
 interface OpenOptions {
   readonly url: string
@@ -40,6 +50,13 @@ class Harness {
     return { id: this.#runners.push(runner) - 1, manifest, ...bound }
   }
 
+  /** What the heap interface's self-test compares with, and what a binding really gives. */
+  async probe(binding: KvBinding, assets: OpenOptions['assets']) {
+    const device = new Device({ assets, threads: 1, lifeLock: '' })
+    const { runner } = await device.createRunner(PROBE_GRAPH, probeFiles(), binding, PROBE_OPTIONS)
+    return { recorded: PROBE_LOGITS, found: await probeLogits(runner) }
+  }
+
   async close(id: number): Promise<void> {
     await this.#runner(id).dispose()
   }
@@ -53,18 +70,18 @@ class Harness {
     return this.#tokenizers[id]?.encode(text) ?? []
   }
 
-  /** Continues `prompt` greedily until there are `length` tokens; the logits before the first and the last of them. */
+  /** Continues `prompt` greedily until there are `length` tokens; the logits behind the prompt and behind the last token. */
   async greedy(id: number, prompt: readonly number[], length: number) {
-    const tokens = [...prompt]
-    let from = 0
-    let first: Float32Array | undefined
-    let last = new Float32Array()
-    while (tokens.length < length) {
+    const read = async (from: number) => {
       const [logits] = await this.run(id, [{ row: 0, from, tokens: tokens.slice(from), wantLogits: 'last' }])
-      last = logits as Float32Array<ArrayBuffer>
-      first ??= last
-      from = tokens.length
+      return logits ?? new Float32Array()
+    }
+    const tokens = [...prompt]
+    const first = await read(0)
+    let last = first
+    while (tokens.length < length) {
       tokens.push(argmax(last))
+      last = await read(tokens.length - 1)
     }
     return { tokens, first, last }
   }

@@ -6,7 +6,6 @@ import { HeapRunner } from './heap-runner.ts'
 import type { OrtModule } from './ort-module.ts'
 import { startOrt } from './ort-module.ts'
 import { probeFailure } from './ort-probe.ts'
-import { PublicRunner } from './public-runner.ts'
 import type { PublicOrt } from './public-ort.ts'
 import type { RunnerOptions } from './runner-options.ts'
 
@@ -53,6 +52,7 @@ export class Device {
 
   async #throughPublic(graph: DecoderGraph, files: DecoderFiles, options: RunnerOptions): Promise<BoundRunner> {
     const ort = await this.#startPublic().catch((error: unknown) => Promise.reject(backendFailed(error)))
+    const { PublicRunner } = await import('./public-runner.ts')
     return { runner: await creating(graph, PublicRunner.create(ort, graph, files, options)), binding: 'public' }
   }
 

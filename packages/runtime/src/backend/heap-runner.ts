@@ -62,7 +62,7 @@ export class HeapRunner implements ModelRunner {
       for (const tensor of owned.values()) this.#module._OrtReleaseTensor(tensor)
     }
     const { vocabSize } = this.#graph
-    const view = this.#module.HEAPF32.subarray(this.#logits >> 2, (this.#logits >> 2) + numLogits * vocabSize)
+    const view = new Float32Array(this.#module.HEAPU8.buffer, this.#logits, numLogits * vocabSize)
     return { logits: logitsOfRuns(view, batch, vocabSize) }
   }
 

@@ -8,7 +8,6 @@
 export interface OrtModule {
   readonly HEAPU8: Uint8Array<ArrayBufferLike>
   readonly HEAP32: Int32Array<ArrayBufferLike>
-  readonly HEAPF32: Float32Array<ArrayBufferLike>
   _malloc(bytes: number): number
   _free(pointer: number): void
   stackSave(): number

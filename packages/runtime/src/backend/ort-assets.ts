@@ -1,5 +1,5 @@
-import mjs from '@tabserve/runtime/ort.mjs?url'
-import wasm from '@tabserve/runtime/ort.wasm?url'
+import mjs from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url'
+import wasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url'
 
 /** Where the bundler put onnxruntime-web's own files, as absolute URLs: the worker has another base than the page. */
 export const assets = {

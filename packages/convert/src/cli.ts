@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises'
+import { parseCommand } from './command-line.ts'
+import type { Command } from './command-line.ts'
+import { ConvertError, UsageError } from './convert-error.ts'
+import { convertLlama2c } from './convert-llama2c.ts'
+import { inspectModel } from './inspect.ts'
+import { makeRandomModel } from './random-model.ts'
+import { describeConversion, describeModel } from './report-text.ts'
+import { USAGE } from './usage.ts'
+
+/** Exit codes: 0 done, 1 it could not be done, 2 the command line was wrong. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    console.log(await run(parseCommand(args)))
+    return 0
+  } catch (error) {
+    if (error instanceof UsageError) {
+      console.error(`${error.message}\n\n${USAGE}`)
+      return 2
+    }
+    console.error(`convert: ${messageOf(error)}`)
+    return 1
+  }
+}
+
+async function run(command: Command): Promise<string> {
+  switch (command.verb) {
+    case 'help':
+      return USAGE
+    case 'inspect':
+      return describeModel(await inspectModel(command.folder))
+    case 'llama2c':
+      return describeConversion(command.options.out, await convertLlama2c(await withTemplate(command)))
+    case 'random':
+      return describeConversion(command.options.out, await makeRandomModel(await withTemplate(command)))
+  }
+}
+
+async function withTemplate<T extends object>(command: {
+  options: T
+  chatTemplateFile: string | undefined
+}): Promise<T> {
+  if (command.chatTemplateFile === undefined) return command.options
+  return { ...command.options, chatTemplate: await readFile(command.chatTemplateFile, 'utf8') }
+}
+
+/** System errors (no such file, no space left) say enough in one line; a bug of ours shows where it is. */
+function messageOf(error: unknown): string {
+  if (error instanceof ConvertError) return error.message
+  if (error instanceof Error && 'code' in error) return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+process.exitCode = await main(process.argv.slice(2))

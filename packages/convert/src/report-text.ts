@@ -1,0 +1,81 @@
+import type { QuantizationReport } from '@tabserve/protocol'
+import type { ModelFacts } from './inspect.ts'
+import type { ConvertResult } from './write-model.ts'
+
+/** What the command line says after a conversion. */
+export function describeConversion(folder: string, { manifest, fallbacks }: ConvertResult): string {
+  const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
+  const lines = [
+    `${manifest.name}@${manifest.version} → ${folder}: ${grouped(manifest.parameters)} parameters, ${manifest.graph.weights}, ${size(bytes)}`,
+  ]
+  const { quantization } = manifest.graph
+  if (quantization !== undefined) lines.push(`quantisation error: ${quantizationText(quantization)}`)
+  if (fallbacks.length > 0) {
+    lines.push(
+      `${fallbacks.length} matrices stayed fp32, their inputs are no multiple of 32: ${shortList(fallbacks)}`,
+    )
+  }
+  return lines.join('\n')
+}
+
+/** What `convert inspect` says. */
+export function describeModel(facts: ModelFacts): string {
+  const { manifest } = facts
+  const { graph, tokenizer } = manifest
+  const rows: [string, string][] = [
+    ['model', `${manifest.name}@${manifest.version} (${manifest.task})`],
+    ['description', manifest.description ?? '–'],
+    ['licence', manifest.license ?? '–'],
+    ['architecture', `${graph.architecture}, ${graph.kind}`],
+    [
+      'shape',
+      `${graph.layers} layers, width ${graph.hiddenSize}, ${graph.heads} heads of ${graph.headDim}, ${graph.kvHeads} KV heads`,
+    ],
+    ['vocabulary', grouped(graph.vocabSize)],
+    ['context', `${grouped(graph.contextLength)} tokens`],
+    ['parameters', grouped(manifest.parameters)],
+    ['weights', graph.weights],
+    ['quantisation error', graph.quantization === undefined ? '–' : quantizationText(graph.quantization)],
+    [
+      'KV cache',
+      `${size(facts.kvBytesPerToken)} a token, ${size(facts.kvBytesAtFullContext)} at full context`,
+    ],
+    [
+      'tokenizer',
+      `${grouped(facts.numMerges)} merges, bos ${tokenizer.bosTokenId ?? '–'}${tokenizer.addBos ? ' (added)' : ''}, eos ${tokenizer.eosTokenIds.join(', ')}, ${facts.hasChatTemplate ? 'with' : 'no'} chat template`,
+    ],
+    [
+      'opsets',
+      facts.opsets.map(({ domain, version }) => `${domain || 'ai.onnx'} ${version}`).join(', ') || '–',
+    ],
+    ['graph', facts.ops.map(({ opType, count }) => `${opType} ${count}`).join(', ') || 'not readable'],
+  ]
+  for (const file of facts.files) {
+    rows.push([
+      rows.some(([title]) => title === 'files') ? '' : 'files',
+      `${file.path}  ${size(file.bytes)}  ${file.state}  sha256 ${file.sha256}`,
+    ])
+  }
+  const width = Math.max(...rows.map(([title]) => title.length)) + 2
+  return rows.map(([title, value]) => title.padEnd(width) + value).join('\n')
+}
+
+function quantizationText({ relativeRmse, maxAbsError, worst }: QuantizationReport): string {
+  const percent = (ratio: number): string => `${(100 * ratio).toFixed(2)} %`
+  return `${percent(relativeRmse)} relative RMS, largest ${maxAbsError.toPrecision(2)}, worst ${worst.tensor} (${percent(worst.relativeRmse)})`
+}
+
+function shortList(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')}, … ${names.at(-1)}`
+}
+
+/** Binary units, as memory has them. */
+function size(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`
+  if (bytes < 1024 ** 2) return `${(bytes / 1024).toFixed(1)} KiB`
+  return `${(bytes / 1024 ** 2).toFixed(1)} MiB`
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en-US')
+}

@@ -1,0 +1,37 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BrowserContext } from 'playwright'
+import { chromium } from 'playwright'
+
+/** Quiet, headless, and without a sandbox: containers have no user namespaces. */
+const ARGS = [
+  '--headless=new',
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/**
+ * A Chromium with a profile of its own, removed at the end. Not `newContext()`: that is incognito, whose storage has other limits.
+ * `setup.mjs` says in `TABSERVE_CHROMIUM` where the browser is; without it Playwright's own is taken.
+ */
+export async function launchPersistent(args: readonly string[] = []): Promise<{ context: BrowserContext; close(): Promise<void> }> {
+  const profile = await mkdtemp(join(tmpdir(), 'tabserve-profile-'))
+  const executablePath = process.env['TABSERVE_CHROMIUM']
+  const context = await chromium.launchPersistentContext(profile, {
+    args: [...ARGS, ...args],
+    ignoreDefaultArgs: ['--disable-gpu'],
+    ...(executablePath === undefined ? {} : { executablePath }),
+  })
+  return {
+    context,
+    async close() {
+      await context.close()
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}

@@ -1,0 +1,71 @@
+import type { DecoderGraph } from '@tabserve/protocol'
+
+/** The smallest decoder that `convert random` makes, for `ort-probe.ts`; its weights are made up there. */
+export const PROBE_GRAPH: DecoderGraph = {"kind": "decoder-gqa", "architecture": "llama", "file": "model.onnx", "externalData": "model.onnx.data", "weights": "fp32", "layers": 1, "heads": 2, "kvHeads": 1, "headDim": 16, "hiddenSize": 32, "vocabSize": 288, "contextLength": 32}
+
+export const PROBE_DATA_BYTES = 63488
+
+// convert random --shape 32/1/2/1/32/288 --context 32 --weights fp32; model.onnx as base64
+const ONNX = [
+  'CAoSCHRhYnNlcnZlOscgCkUKEGVtYmVkZGluZy53ZWlnaHQKCWlucHV0X2lkcxIOZW1iZWRkaW5nLnJvd3MaDmVtYmVkZGluZy5y',
+  'b3dzIgZHYXRoZXIKqQEKDmVtYmVkZGluZy5yb3dzCh5sYXllcnMuMC5hdHRlbnRpb25fbm9ybS53ZWlnaHQSF2xheWVycy4wLmF0',
+  'dGVudGlvbl9ub3JtGhdsYXllcnMuMC5hdHRlbnRpb25fbm9ybSIcU2ltcGxpZmllZExheWVyTm9ybWFsaXphdGlvbioUCgRheGlz',
+  'GP///////////wGgAQIqEQoHZXBzaWxvbhWsxSc3oAEBCqQBChdsYXllcnMuMC5hdHRlbnRpb25fbm9ybQopbGF5ZXJzLjAuYXR0',
+  'ZW50aW9uLnF1ZXJ5X2tleV92YWx1ZS53ZWlnaHQSKmxheWVycy4wLmF0dGVudGlvbi5xdWVyeV9rZXlfdmFsdWUucHJvZHVjdBoq',
+  'bGF5ZXJzLjAuYXR0ZW50aW9uLnF1ZXJ5X2tleV92YWx1ZS5wcm9kdWN0IgZNYXRNdWwK5QIKKmxheWVycy4wLmF0dGVudGlvbi5x',
+  'dWVyeV9rZXlfdmFsdWUucHJvZHVjdAoACgAKFXBhc3Rfa2V5X3ZhbHVlcy4wLmtleQoXcGFzdF9rZXlfdmFsdWVzLjAudmFsdWUK',
+  'CXNlcWxlbnNfawoVdG90YWxfc2VxdWVuY2VfbGVuZ3RoCgpyb3RhcnkuY29zCgpyb3Rhcnkuc2luCgAKAAoHbm9fc2luaxISbGF5',
+  'ZXJzLjAuYXR0ZW50aW9uEg1wcmVzZW50LjAua2V5Eg9wcmVzZW50LjAudmFsdWUaEmxheWVycy4wLmF0dGVudGlvbiITR3JvdXBR',
+  'dWVyeUF0dGVudGlvbioQCgludW1faGVhZHMYAqABAioTCgxrdl9udW1faGVhZHMYAaABAioQCglkb19yb3RhcnkYAaABAioXChJy',
+  'b3RhcnlfaW50ZXJsZWF2ZWSgAQI6DWNvbS5taWNyb3NvZnQKhAEKEmxheWVycy4wLmF0dGVudGlvbgogbGF5ZXJzLjAuYXR0ZW50',
+  'aW9uLm91dHB1dC53ZWlnaHQSIWxheWVycy4wLmF0dGVudGlvbi5vdXRwdXQucHJvZHVjdBohbGF5ZXJzLjAuYXR0ZW50aW9uLm91',
+  'dHB1dC5wcm9kdWN0IgZNYXRNdWwK+wEKDmVtYmVkZGluZy5yb3dzCiFsYXllcnMuMC5hdHRlbnRpb24ub3V0cHV0LnByb2R1Y3QK',
+  'IWxheWVycy4wLmZlZWRfZm9yd2FyZF9ub3JtLndlaWdodBIabGF5ZXJzLjAuZmVlZF9mb3J3YXJkX25vcm0SABIAEiNsYXllcnMu',
+  'MC5mZWVkX2ZvcndhcmRfbm9ybS5yZXNpZHVhbBoabGF5ZXJzLjAuZmVlZF9mb3J3YXJkX25vcm0iIFNraXBTaW1wbGlmaWVkTGF5',
+  'ZXJOb3JtYWxpemF0aW9uKhEKB2Vwc2lsb24VrMUnN6ABAToNY29tLm1pY3Jvc29mdAqPAQoabGF5ZXJzLjAuZmVlZF9mb3J3YXJk',
+  'X25vcm0KIWxheWVycy4wLmZlZWRfZm9yd2FyZC5nYXRlLndlaWdodBIibGF5ZXJzLjAuZmVlZF9mb3J3YXJkLmdhdGUucHJvZHVj',
+  'dBoibGF5ZXJzLjAuZmVlZF9mb3J3YXJkLmdhdGUucHJvZHVjdCIGTWF0TXVsCokBChpsYXllcnMuMC5mZWVkX2ZvcndhcmRfbm9y',
+  'bQofbGF5ZXJzLjAuZmVlZF9mb3J3YXJkLnVwLndlaWdodBIgbGF5ZXJzLjAuZmVlZF9mb3J3YXJkLnVwLnByb2R1Y3QaIGxheWVy',
+  'cy4wLmZlZWRfZm9yd2FyZC51cC5wcm9kdWN0IgZNYXRNdWwKawoibGF5ZXJzLjAuZmVlZF9mb3J3YXJkLmdhdGUucHJvZHVjdBId',
+  'bGF5ZXJzLjAuZmVlZF9mb3J3YXJkLnNpZ21vaWQaHWxheWVycy4wLmZlZWRfZm9yd2FyZC5zaWdtb2lkIgdTaWdtb2lkCoABCiJs',
+  'YXllcnMuMC5mZWVkX2ZvcndhcmQuZ2F0ZS5wcm9kdWN0Ch1sYXllcnMuMC5mZWVkX2ZvcndhcmQuc2lnbW9pZBIabGF5ZXJzLjAu',
+  'ZmVlZF9mb3J3YXJkLnNpbHUaGmxheWVycy4wLmZlZWRfZm9yd2FyZC5zaWx1IgNNdWwKfQoabGF5ZXJzLjAuZmVlZF9mb3J3YXJk',
+  'LnNpbHUKIGxheWVycy4wLmZlZWRfZm9yd2FyZC51cC5wcm9kdWN0EhtsYXllcnMuMC5mZWVkX2ZvcndhcmQuZ2F0ZWQaG2xheWVy',
+  'cy4wLmZlZWRfZm9yd2FyZC5nYXRlZCIDTXVsCpABChtsYXllcnMuMC5mZWVkX2ZvcndhcmQuZ2F0ZWQKIWxheWVycy4wLmZlZWRf',
+  'Zm9yd2FyZC5kb3duLndlaWdodBIibGF5ZXJzLjAuZmVlZF9mb3J3YXJkLmRvd24ucHJvZHVjdBoibGF5ZXJzLjAuZmVlZF9mb3J3',
+  'YXJkLmRvd24ucHJvZHVjdCIGTWF0TXVsCl4KI2xheWVycy4wLmZlZWRfZm9yd2FyZF9ub3JtLnJlc2lkdWFsCiJsYXllcnMuMC5m',
+  'ZWVkX2ZvcndhcmQuZG93bi5wcm9kdWN0EgZoaWRkZW4aBmhpZGRlbiIDQWRkCjcKBmhpZGRlbgoKaW50cy4tMV8zMhILaGlkZGVu',
+  'LnJvd3MaC2hpZGRlbi5yb3dzIgdSZXNoYXBlCkEKC2hpZGRlbi5yb3dzCgxsb2dpdHNfaW5kZXgSDWhpZGRlbi5waWNrZWQaDWhp',
+  'ZGRlbi5waWNrZWQiBkdhdGhlcgqBAQoNaGlkZGVuLnBpY2tlZAoRZmluYWxfbm9ybS53ZWlnaHQSCmZpbmFsX25vcm0aCmZpbmFs',
+  'X25vcm0iHFNpbXBsaWZpZWRMYXllck5vcm1hbGl6YXRpb24qFAoEYXhpcxj///////////8BoAECKhEKB2Vwc2lsb24VrMUnN6AB',
+  'AQpDCgpmaW5hbF9ub3JtChBlbWJlZGRpbmcud2VpZ2h0EgZsb2dpdHMaBmxvZ2l0cyIER2VtbSoNCgZ0cmFuc0IYAaABAhIFbGxh',
+  'bWEqVgoDoAIgEAFCEGVtYmVkZGluZy53ZWlnaHRqGwoIbG9jYXRpb24SD21vZGVsLm9ubnguZGF0YWoLCgZvZmZzZXQSATBqDwoG',
+  'bGVuZ3RoEgUzNjg2NHABKqgBCgEgEAFCHmxheWVycy4wLmF0dGVudGlvbl9ub3JtLndlaWdodEqAAQAAgD8AAIA/AACAPwAAgD8A',
+  'AIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/',
+  'AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/KnEKAiBAEAFCKWxheWVycy4wLmF0dGVudGlvbi5xdWVyeV9rZXlf',
+  'dmFsdWUud2VpZ2h0ahsKCGxvY2F0aW9uEg9tb2RlbC5vbm54LmRhdGFqDwoGb2Zmc2V0EgUzNjg2NGoOCgZsZW5ndGgSBDgxOTJw',
+  'ASpSCgIgCBABQgpyb3RhcnkuY29zahsKCGxvY2F0aW9uEg9tb2RlbC5vbm54LmRhdGFqDwoGb2Zmc2V0EgU0NTA1NmoOCgZsZW5n',
+  'dGgSBDEwMjRwASpSCgIgCBABQgpyb3Rhcnkuc2luahsKCGxvY2F0aW9uEg9tb2RlbC5vbm54LmRhdGFqDwoGb2Zmc2V0EgU0NjA4',
+  'MGoOCgZsZW5ndGgSBDEwMjRwASoYCgECEAFCB25vX3NpbmtKCMrySfHK8knxKmgKAiAgEAFCIGxheWVycy4wLmF0dGVudGlvbi5v',
+  'dXRwdXQud2VpZ2h0ahsKCGxvY2F0aW9uEg9tb2RlbC5vbm54LmRhdGFqDwoGb2Zmc2V0EgU0NzEwNGoOCgZsZW5ndGgSBDQwOTZw',
+  'ASqrAQoBIBABQiFsYXllcnMuMC5mZWVkX2ZvcndhcmRfbm9ybS53ZWlnaHRKgAEAAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/',
+  'AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACA',
+  'PwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPyppCgIgIBABQiFsYXllcnMuMC5mZWVkX2ZvcndhcmQuZ2F0ZS53ZWlnaHRqGwoIbG9j',
+  'YXRpb24SD21vZGVsLm9ubnguZGF0YWoPCgZvZmZzZXQSBTUxMjAwag4KBmxlbmd0aBIENDA5NnABKmcKAiAgEAFCH2xheWVycy4w',
+  'LmZlZWRfZm9yd2FyZC51cC53ZWlnaHRqGwoIbG9jYXRpb24SD21vZGVsLm9ubnguZGF0YWoPCgZvZmZzZXQSBTU1Mjk2ag4KBmxl',
+  'bmd0aBIENDA5NnABKmkKAiAgEAFCIWxheWVycy4wLmZlZWRfZm9yd2FyZC5kb3duLndlaWdodGobCghsb2NhdGlvbhIPbW9kZWwu',
+  'b25ueC5kYXRhag8KBm9mZnNldBIFNTkzOTJqDgoGbGVuZ3RoEgQ0MDk2cAEqIwoBAhAHQgppbnRzLi0xXzMyShD//////////yAA',
+  'AAAAAAAAKpsBCgEgEAFCEWZpbmFsX25vcm0ud2VpZ2h0SoABAACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACA',
+  'PwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/AACAPwAA',
+  'gD8AAIA/AACAPwAAgD9aKAoJaW5wdXRfaWRzEhsKGQgGEhUKBxIFYmF0Y2gKChIIc2VxdWVuY2VaHAoJc2VxbGVuc19rEg8KDQgG',
+  'EgkKBxIFYmF0Y2haHwoVdG90YWxfc2VxdWVuY2VfbGVuZ3RoEgYKBAgGEgBaJQoMbG9naXRzX2luZGV4EhUKEwgGEg8KDRILbG9n',
+  'aXRzX3Jvd3NaPAoVcGFzdF9rZXlfdmFsdWVzLjAua2V5EiMKIQgBEh0KBxIFYmF0Y2gKAggBCgoSCGNhcGFjaXR5CgIIEFo+Chdw',
+  'YXN0X2tleV92YWx1ZXMuMC52YWx1ZRIjCiEIARIdCgcSBWJhdGNoCgIIAQoKEghjYXBhY2l0eQoCCBBiJAoGbG9naXRzEhoKGAgB',
+  'EhQKDRILbG9naXRzX3Jvd3MKAwigAmI0Cg1wcmVzZW50LjAua2V5EiMKIQgBEh0KBxIFYmF0Y2gKAggBCgoSCGNhcGFjaXR5CgII',
+  'EGI2Cg9wcmVzZW50LjAudmFsdWUSIwohCAESHQoHEgViYXRjaAoCCAEKChIIY2FwYWNpdHkKAggQQgIQFUIRCg1jb20ubWljcm9z',
+  'b2Z0EAE=',
+].join('')
+
+export function probeOnnx(): Uint8Array {
+  return Uint8Array.from(atob(ONNX), (character) => character.charCodeAt(0))
+}
