@@ -51,7 +51,7 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
 
   then<A = GenerationResult, B = never>(
     onResult?: ((result: GenerationResult) => A | PromiseLike<A>) | null,
-    onError?: ((reason: unknown) => B | PromiseLike<B>) | null,
+    onError?: ((error: EngineError) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.#result.then(onResult, onError)
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { manifestProblem } from '@tabserve/protocol'
 import type { Manifest, ManifestFile } from '@tabserve/protocol'
@@ -14,7 +14,7 @@ export interface FolderFile {
 
 /**
  * Writes the files and a manifest that lists them. The folder appears at once or not at all: it is filled beside its place and renamed.
- * An existing folder is replaced only with `force`, and only if it is a model folder or empty.
+ * An existing folder is replaced only with `force`, and only if it is a model folder.
  */
 export async function writeModelFolder(
   folder: string,
@@ -27,6 +27,7 @@ export async function writeModelFolder(
   await mkdir(dirname(target), { recursive: true })
   const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`))
   try {
+    await chmod(draft, 0o755) // mkdtemp makes folders that only their owner can read
     const listed: ManifestFile[] = []
     for (const file of files) listed.push(await writeFile(draft, file))
     const manifest = describe(listed)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext } from 'playwright'
 import { chromium } from 'playwright'
+import { findBrowser } from '../browser.mjs'
 
 /** Quiet, headless, and without a sandbox: containers have no user namespaces. */
 const ARGS = [
@@ -17,15 +18,14 @@ const ARGS = [
 
 /**
  * A Chromium with a profile of its own, removed at the end. Not `newContext()`: that is incognito, whose storage has other limits.
- * `setup.mjs` says in `TABSERVE_CHROMIUM` where the browser is; without it Playwright's own is taken.
  */
 export async function launchPersistent(args: readonly string[] = []): Promise<{ context: BrowserContext; close(): Promise<void> }> {
   const profile = await mkdtemp(join(tmpdir(), 'tabserve-profile-'))
-  const executablePath = process.env['TABSERVE_CHROMIUM']
+  const executablePath = await findBrowser(join(import.meta.dirname, '../../..'))
   const context = await chromium.launchPersistentContext(profile, {
     args: [...ARGS, ...args],
     ignoreDefaultArgs: ['--disable-gpu'],
-    ...(executablePath === undefined ? {} : { executablePath }),
+    executablePath,
   })
   return {
     context,

@@ -1,0 +1,222 @@
+import type { Page } from 'playwright/test'
+import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
+
+test.skip(!hasShared, NO_SHARED)
+
+const PROMPT = 'Once upon a time'
+const TEXT = ', there was a little girl named Lily.'
+
+test.beforeEach(async ({ page }) => {
+  await load(page, MODEL.fp32)
+})
+
+test('a generation can be awaited, iterated, or both', async ({ page }) => {
+  const found = await page.evaluate(async (prompt) => {
+    const request = { model: 'stories260K-fp32', prompt, maxTokens: 40, temperature: 0 }
+    const stream = window.client.generate(request)
+    const pieces: string[] = []
+    for await (const delta of stream) pieces.push(delta.text)
+    return { pieces, streamed: await stream, awaited: await window.client.generate(request) }
+  }, PROMPT)
+  expect(found.pieces.length).toBeGreaterThan(10)
+  expect(found.pieces.join('')).toBe(found.streamed.text)
+  expect(found.streamed.text.startsWith(TEXT)).toBe(true)
+  expect(found.awaited.text).toBe(found.streamed.text)
+  expect(found.awaited.tokens).toEqual(found.streamed.tokens)
+  expect(found.awaited.finishReason).toBe('length')
+  expect(found.awaited.usage.completionTokens).toBe(40)
+  expect(found.awaited.timing.firstTokenMs).toBeGreaterThan(0)
+})
+
+test('the same seed gives the same text, another seed another', async ({ page }) => {
+  const texts = await page.evaluate(async (prompt) => {
+    const ask = async (seed: number) =>
+      (await window.client.generate({ model: 'stories260K-fp32', prompt, maxTokens: 30, temperature: 1, seed })).text
+    return [await ask(7), await ask(7), await ask(8)]
+  }, PROMPT)
+  expect(texts[0]).toBe(texts[1])
+  expect(texts[0]).not.toBe(texts[2])
+})
+
+test('a stop string ends the text and is in no delta', async ({ page }) => {
+  const found = await page.evaluate(async (prompt) => {
+    const stream = window.client.generate({ model: 'stories260K-fp32', prompt, temperature: 0, stop: ['girl named'] })
+    let text = ''
+    for await (const delta of stream) text += delta.text
+    return { text, result: await stream }
+  }, PROMPT)
+  expect(found.text).toBe(', there was a little ')
+  expect(found.result).toMatchObject({ text: found.text, finishReason: 'stop', stop: 'girl named' })
+})
+
+test('log-probabilities come one a token, likeliest first', async ({ page }) => {
+  const { logprobs, tokens } = await page.evaluate(
+    async (prompt) => window.client.generate({ model: 'stories260K-fp32', prompt, temperature: 0, maxTokens: 5, logprobs: 3 }),
+    PROMPT,
+  )
+  expect(logprobs?.map(({ token }) => token)).toEqual(tokens)
+  for (const { token, logprob, top } of logprobs ?? []) {
+    expect(top[0]).toEqual({ token, logprob }) // greedy takes the likeliest
+    expect(top).toHaveLength(3)
+    expect(top.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0)).toBeLessThanOrEqual(1)
+  }
+})
+
+test('aborting and leaving the loop stop the computing before the next step', async ({ page }) => {
+  const found = await page.evaluate(async (prompt) => {
+    const request = { model: 'stories260K-fp32', prompt, temperature: 0, ignoreEos: true }
+    const abort = new AbortController()
+    const aborted = window.client.generate({ ...request, signal: abort.signal })
+    let seen = 0
+    for await (const delta of aborted) if ((seen += delta.tokens.length) >= 5) abort.abort()
+    const left = window.client.generate(request)
+    for await (const _ of left) break
+    const before = new AbortController()
+    before.abort()
+    return { seen, aborted: await aborted, left: await left, never: await window.client.generate({ ...request, signal: before.signal }) }
+  }, PROMPT)
+  expect(found.aborted.finishReason).toBe('abort')
+  // What was on its way when the signal fired still comes; nowhere near the 500 tokens of the context.
+  expect(found.aborted.usage.completionTokens).toBeLessThan(150)
+  expect(found.seen).toBe(found.aborted.tokens.length)
+  expect(found.left.finishReason).toBe('abort')
+  expect(found.left.usage.completionTokens).toBeLessThan(150)
+  expect(found.never).toMatchObject({ finishReason: 'abort', text: '', usage: { completionTokens: 0 } })
+})
+
+test('requests wait for their turn and each gets its own answer', async ({ page }) => {
+  const found = await page.evaluate(async (prompt) => {
+    const ask = (maxTokens: number) => window.client.generate({ model: 'stories260K-fp32', prompt, temperature: 0, maxTokens })
+    return Promise.all([ask(10), ask(20), ask(5)])
+  }, PROMPT)
+  expect(found.map(({ tokens }) => tokens.length)).toEqual([10, 20, 5])
+  expect(found[1]?.text.startsWith(found[0]?.text ?? '?')).toBe(true)
+})
+
+const BAD_REQUESTS = [
+  ['an empty prompt', { prompt: '' }, 'bad_request', 'empty'],
+  ['no prompt at all', {}, 'bad_request', 'exactly one'],
+  ['an unknown option', { prompt: 'a', max_tokens: 3 }, 'bad_request', 'maxTokens'],
+  ['a value out of range', { prompt: 'a', topP: 3 }, 'bad_request', 'topP'],
+  ['messages without a chat template', { messages: [{ role: 'user', content: 'hi' }] }, 'bad_request', 'chat template'],
+  ['a prompt longer than the context', { prompt: 'word '.repeat(600) }, 'context_overflow', '512'],
+  ['a model that is not loaded', { prompt: 'a', model: 'other' }, 'model_not_loaded', 'other'],
+  ['something that cannot be cloned', { prompt: 'a', logitBias: () => 1 }, 'bad_request', ''],
+] as const
+
+for (const [what, request, code, words] of BAD_REQUESTS) {
+  test(`${what} is refused with one ${code} error, and the next request works`, async ({ page }) => {
+    const clonable = JSON.parse(JSON.stringify(request)) as object
+    const found = await page.evaluate(
+      async ({ request, cannotBeCloned }) => {
+        const model = 'stories260K-fp32'
+        const bad = { model, ...request, ...(cannotBeCloned ? { logitBias: () => 1 } : {}) } as { model: string }
+        const failure = await window.client.generate(bad).then(
+          () => undefined,
+          (error: { name: string; code: string; message: string }) => ({ name: error.name, code: error.code, message: error.message }),
+        )
+        return { failure, next: await window.client.generate({ model, prompt: 'Once', maxTokens: 3 }) }
+      },
+      { request: clonable, cannotBeCloned: what.includes('cloned') },
+    )
+    expect(found.failure).toMatchObject({ name: 'EngineError', code })
+    expect(found.failure?.message).toContain(words)
+    expect(found.next.tokens.length).toBeGreaterThan(0)
+  })
+}
+
+test('when the worker dies every request ends in one engine_lost error, and a new load brings a new worker', async ({ page }) => {
+  const found = await page.evaluate(async (url) => {
+    let worker: Worker | undefined
+    const client = await window.tabserve.createClient({
+      // Dies when it is told to, without a word: as when the browser kills it.
+      worker: () => {
+        const target = new URL('../tabserve.worker.js', location.href).href
+        const script = `import ${JSON.stringify(target)}; addEventListener('message', ({ data }) => data === 'die' && close())`
+        const blob = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
+        return (worker = new Worker(blob, { type: 'module' }))
+      },
+    })
+    await client.load(url)
+    const request = { model: 'stories260K-fp32', prompt: 'Once', ignoreEos: true }
+    const endings: string[] = []
+    const running = [client.generate(request), client.generate(request)].map((generation) =>
+      generation.then(
+        ({ finishReason }) => endings.push(finishReason),
+        ({ code }: { code: string }) => endings.push(code),
+      ),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    worker?.postMessage('die')
+    await Promise.all(running)
+    const after = await client.generate(request).then(
+      () => 'answered',
+      ({ code }: { code: string }) => code,
+    )
+    await client.load(url)
+    const { text } = await client.generate({ ...request, maxTokens: 4 })
+    return { endings, after, text }
+  }, MODEL.fp32)
+  expect(found.endings).toEqual(['engine_lost', 'engine_lost'])
+  expect(found.after).toBe('engine_lost')
+  expect(found.text).not.toBe('')
+})
+
+test('a worker script that is not there is engine_lost at once', async ({ page }) => {
+  const code = await page.evaluate(() =>
+    window.tabserve.createClient({ worker: () => new Worker('nowhere.js', { type: 'module' }) }).then(
+      () => 'started',
+      (error: { code: string }) => error.code,
+    ),
+  )
+  expect(code).toBe('engine_lost')
+})
+
+test('the main thread has no task over 50 ms while 200 tokens stream', async ({ page }) => {
+  const found = await page.evaluate(async () => {
+    const long: number[] = []
+    const observer = new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => entry.duration)))
+    observer.observe({ type: 'longtask' })
+    const stream = window.client.generate({ model: 'stories260K-fp32', prompt: 'Once', maxTokens: 200, ignoreEos: true, seed: 1 })
+    let tokens = 0
+    for await (const delta of stream) {
+      tokens += delta.tokens.length
+      document.body.append(delta.text)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    // The observer is only worth something if it sees a task that is long.
+    const quiet = [...long]
+    const begin = performance.now()
+    while (performance.now() - begin < 80);
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    return { tokens, quiet, control: long.length - quiet.length }
+  })
+  expect(found.tokens).toBe(200)
+  expect(found.control).toBeGreaterThan(0)
+  expect(found.quiet).toEqual([])
+})
+
+test('an isolated page has threads when asked, any other has one and says so', async ({ context, site, plainSite }) => {
+  const reports = []
+  for (const { url } of [site, plainSite]) {
+    const page = await context.newPage()
+    await page.goto(new URL('/script-tag/blank.html', url).href)
+    reports.push(
+      await page.evaluate(async (model) => {
+        const client = await window.tabserve.createClient({ threads: 2 })
+        const info = await client.load(model)
+        const { text } = await client.generate({ model: info.id, prompt: 'Once upon a time', temperature: 0, maxTokens: 12 })
+        return { isolated: client.device.crossOriginIsolated, threads: info.threads, binding: info.binding, text }
+      }, MODEL.fp32),
+    )
+  }
+  expect(reports[0]).toMatchObject({ isolated: true, threads: 2, binding: 'heap' })
+  expect(reports[1]).toMatchObject({ isolated: false, threads: 1, binding: 'heap', text: reports[0]?.text })
+})
+
+async function load(page: Page, url: string): Promise<void> {
+  await page.evaluate(async (url) => {
+    window.client = await window.tabserve.createClient()
+    await window.client.load(url)
+  }, url)
+}

@@ -1,0 +1,224 @@
+import type { Page } from 'playwright/test'
+import { expect, test } from './fixtures.ts'
+
+test('a model loads before the eyes of the reader and tells what it cost', async ({ page, site }) => {
+  await openChat(page, site.url)
+  await page.route('**/*.onnx.data', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 300)) // long enough for the bar to be painted
+    await route.continue()
+  })
+  await record(page, 'progress-text')
+  await load(page)
+  const lines = await recorded(page)
+  expect(lines.some((line) => / of .+ from the network$/.test(line))).toBe(true)
+  expect(lines).toContain('Creating the session')
+  await expect(page.getByTestId('load-progress')).toBeHidden()
+  const facts = page.getByTestId('facts')
+  await expect(facts).toContainText(
+    /stories@2.*page isolated.*KV cache.*tokens, heap binding.*from the network.*warm-up/s,
+  )
+})
+
+test('answers grow while they are computed, their speed is told, and the page stays responsive', async ({
+  page,
+  site,
+}) => {
+  await openChat(page, site.url)
+  await load(page)
+  await talkAtLength(page)
+  await page.evaluate(() => {
+    const tasks: number[] = []
+    Object.assign(window, { longTasks: tasks })
+    const watch = new PerformanceObserver((list) =>
+      tasks.push(...list.getEntries().map(({ duration }) => duration)),
+    )
+    watch.observe({ type: 'longtask' })
+  })
+  for (let numTokens = 0; numTokens < 200;) {
+    await page.getByTestId('new-conversation').click()
+    await record(page, 'answer')
+    await ask(page, 'Tell me a story about a cat.')
+    await expectFinished(page)
+    numTokens += Number.parseInt(await page.getByTestId('num-tokens').innerText())
+  }
+  const lengths = (await recorded(page)).map((text) => text.length)
+  expect(new Set(lengths).size).toBeGreaterThan(3)
+  expect(lengths).toEqual(lengths.toSorted((a, b) => a - b))
+  await expect(page.getByTestId('speed')).toHaveText(/^\d+(\.\d)? tokens\/s$/)
+  await expect(page.getByTestId('first-token')).toHaveText(/^first after [\d.]+ m?s$/)
+  await expect(page.getByTestId('status')).toHaveText(/^Answer finished after \d+ tokens\.$/)
+  expect(await page.evaluate(() => (window as unknown as { longTasks: number[] }).longTasks)).toEqual([])
+})
+
+test('Stop and Escape end an answer at once, and the next can be asked', async ({ page, site }) => {
+  await openChat(page, site.url)
+  await load(page)
+  await talkAtLength(page)
+  const ways = [() => page.getByTestId('stop').click(), () => page.keyboard.press('Escape')]
+  for (const stop of ways) {
+    await ask(page, 'Tell me a story about a dog.')
+    await expect(page.getByTestId('answer').last()).not.toBeEmpty()
+    const before = Date.now()
+    await stop()
+    await expect(page.getByTestId('ending').last()).toHaveText('stopped')
+    expect(Date.now() - before).toBeLessThan(1000)
+    await expect(page.getByTestId('prompt')).toBeFocused()
+  }
+  await ask(page, 'Tell me a story.')
+  await expectFinished(page)
+  await expect(page.getByTestId('turn')).toHaveCount(3)
+})
+
+test('weights come from IndexedDB the second time, and from the network after they were cleared', async ({
+  page,
+  site,
+}) => {
+  await openChat(page, site.url)
+  await load(page)
+  await expect(page.getByTestId('facts')).toContainText('from the network')
+  await openChat(page, site.url)
+  await load(page)
+  await expect(page.getByTestId('facts')).toContainText('from IndexedDB')
+  await expect(page.getByTestId('facts')).not.toContainText('network')
+  await page.getByTestId('clear-cache').click()
+  await expect(page.getByTestId('cache-report')).toContainText('deleted')
+  await load(page)
+  await expect(page.getByTestId('facts')).toContainText('from the network')
+})
+
+test('a wrong address is told with its code, and the next load works', async ({ page, site }) => {
+  await openChat(page, site.url)
+  await page.getByTestId('model').selectOption('other')
+  await page.getByTestId('model-url').fill('../models/nothing-here')
+  await page.getByTestId('load').click()
+  await expect(page.getByTestId('alert-code')).toHaveText('model_not_found')
+  await expect(page.getByTestId('alert-message')).toContainText('nothing-here')
+  await page.getByTestId('model').selectOption({ index: 0 })
+  await load(page)
+  await expect(page.getByTestId('alert')).toBeHidden()
+})
+
+test('a lost engine is told, and one click brings it back', async ({ page, site }) => {
+  await openChat(page, site.url)
+  await load(page)
+  await killWorker(page)
+  await ask(page, 'Tell me a story about a bird.')
+  await expect(page.getByTestId('alert-code')).toHaveText('engine_lost')
+  await expect(page.getByTestId('prompt')).toHaveValue('Tell me a story about a bird.')
+  await page.getByTestId('alert-action').click()
+  await expectReady(page)
+  await page.getByTestId('prompt').press('Enter')
+  await expectFinished(page)
+})
+
+test('another model takes over while one is answering', async ({ page, site }) => {
+  await openChat(page, site.url)
+  await load(page)
+  await talkAtLength(page)
+  await ask(page, 'Tell me a story about a fish.')
+  await expect(page.getByTestId('answer')).not.toBeEmpty()
+  await page.getByTestId('model').selectOption({ index: 1 })
+  await page.getByTestId('load').click()
+  await expect(page.getByTestId('ending')).toHaveText('stopped')
+  await expect(page.getByTestId('facts')).toContainText('stories@1')
+  await expect(page.getByTestId('modes')).toBeHidden()
+  await ask(page, 'Once upon a time')
+  await expectFinished(page)
+})
+
+test('everything can be done without a pointer', async ({ page, site }) => {
+  await openChat(page, site.url)
+  await page.getByTestId('model').focus()
+  await page.keyboard.press('Tab')
+  await expect(page.getByTestId('load')).toBeFocused()
+  await page.keyboard.press('Enter')
+  await expectReady(page)
+  await expect(page.getByTestId('prompt')).toBeFocused()
+  await page.keyboard.type('Tell me')
+  await page.keyboard.press('Shift+Enter')
+  await page.keyboard.type('a story.')
+  await page.keyboard.press('Enter')
+  await expectFinished(page)
+  await expect(page.getByTestId('question')).toHaveText('Tell me\na story.', { useInnerText: true })
+  await expect(page.getByTestId('prompt')).toBeFocused()
+  await page.keyboard.press('Shift+Tab')
+  await expect(page.getByTestId('mode-chat')).toBeFocused()
+  await page.keyboard.press('ArrowRight')
+  await expect(page.getByTestId('mode-continue')).toBeChecked()
+})
+
+test('nothing is wider than a phone', async ({ page, site }) => {
+  await page.setViewportSize({ width: 360, height: 740 })
+  for (const path of ['index.html', 'chat/index.html', 'script-tag/index.html']) {
+    await page.goto(new URL(path, site.url).href)
+    await expectNarrow(page)
+  }
+  await openChat(page, site.url)
+  await page.getByTestId('settings').locator('summary').click()
+  await expectNarrow(page)
+  await load(page)
+  await ask(page, 'x'.repeat(120))
+  await expectFinished(page)
+  await expectNarrow(page)
+})
+
+test('the script-tag page writes a story', async ({ page, site }) => {
+  await page.goto(new URL('script-tag/index.html', site.url).href)
+  await expect(page.locator('#out')).toHaveText(/^Once upon a time.{40}/s, { timeout: 20_000 })
+})
+
+async function openChat(page: Page, site: string): Promise<void> {
+  await page.goto(new URL('chat/index.html', site).href)
+}
+
+async function load(page: Page): Promise<void> {
+  await page.getByTestId('load').click()
+  await expectReady(page)
+}
+
+async function expectReady(page: Page): Promise<void> {
+  await expect(page.getByTestId('status')).toHaveText(/is ready\.$/, { timeout: 20_000 })
+}
+
+async function ask(page: Page, text: string): Promise<void> {
+  await page.getByTestId('prompt').fill(text)
+  await page.getByTestId('prompt').press('Enter')
+}
+
+async function expectFinished(page: Page): Promise<void> {
+  await expect(page.getByTestId('status')).toHaveText(/^Answer finished/, { timeout: 20_000 })
+}
+
+/** Has the model draw nearly at random, so that it seldom finds an end before the context is full. */
+async function talkAtLength(page: Page): Promise<void> {
+  await page.getByTestId('settings').locator('summary').click()
+  await page.getByLabel('Temperature').fill('2')
+  await page.getByLabel('Top-p').fill('1')
+  await page.getByLabel('Max tokens').fill('')
+}
+
+/** Ends the engine from within, as a crash would. */
+async function killWorker(page: Page): Promise<void> {
+  const [worker] = page.workers()
+  await worker?.evaluate(() => self.close())
+}
+
+async function expectNarrow(page: Page): Promise<void> {
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360)
+}
+
+/** Writes down every text that an element shows, also while the test is looking elsewhere. */
+async function record(page: Page, testId: string): Promise<void> {
+  await page.evaluate((testId) => {
+    const texts: string[] = []
+    Object.assign(window, { recorded: texts })
+    new MutationObserver(() => {
+      const text = document.querySelector(`[data-testid="${testId}"]`)?.textContent ?? ''
+      if (text !== '' && text !== texts.at(-1)) texts.push(text)
+    }).observe(document.body, { subtree: true, childList: true, characterData: true })
+  }, testId)
+}
+
+function recorded(page: Page): Promise<string[]> {
+  return page.evaluate(() => (window as unknown as { recorded: string[] }).recorded)
+}

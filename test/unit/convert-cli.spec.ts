@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'playwright/test'
+import { manifestProblem } from '@tabserve/protocol'
+import { inspectModel, makeRandomModel } from '../../packages/convert/src/index.ts'
+import { FIXTURE, checkpointBytes, tokenizerBytes } from '../../packages/convert/test/checkpoint-fixture.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const SHAPE = { hiddenSize: 32, layers: 2, heads: 2, kvHeads: 1, hiddenDim: 64, vocabSize: 300 }
+
+let folder = ''
+test.beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'convert-cli-'))
+})
+test.afterEach(() => rm(folder, { recursive: true, force: true }))
+
+function convert(...args: string[]): Promise<{ code: number | null; out: string; error: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'packages/convert/src/cli.ts', ...args], { cwd: ROOT })
+  let out = ''
+  let error = ''
+  child.stdout.on('data', (data) => (out += String(data)))
+  child.stderr.on('data', (data) => (error += String(data)))
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out, error })))
+}
+
+test('a checkpoint becomes a folder that inspect describes', async () => {
+  const path = (name: string): string => join(folder, name)
+  await writeFile(path('model.bin'), checkpointBytes(2))
+  await writeFile(path('tokenizer.bin'), tokenizerBytes(FIXTURE.vocabSize))
+  await writeFile(path('chat.jinja'), '{{ messages[0].content }}')
+  const words = ['--tokenizer', path('tokenizer.bin'), '--chat-template', path('chat.jinja'), '--weights', 'int8']
+  const named = ['--name', 'tiny', '--version', '2', '--license', 'MIT', '--out', path('tiny')]
+  const made = await convert('llama2c', path('model.bin'), ...words, ...named)
+  expect(made.error).toBe('')
+  expect(made.code).toBe(0)
+  expect(made.out).toContain('quantisation error')
+  expect((await readdir(path('tiny'))).sort()).toEqual([
+    'manifest.json',
+    'model.onnx',
+    'model.onnx.data',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ])
+  expect(manifestProblem(JSON.parse(await readFile(path('tiny/manifest.json'), 'utf8')))).toBeUndefined()
+  const { code, out } = await convert('inspect', path('tiny'))
+  expect(code).toBe(0)
+  for (const fact of ['tiny@2', 'MIT', '2 layers', 'GroupQueryAttention 2', 'with chat template', 'com.microsoft 1']) {
+    expect(out).toContain(fact)
+  }
+})
+
+test('a wrong command line says what is wrong, shows the usage and exits with 2', async () => {
+  for (const [args, message] of [
+    [[], 'nothing to do'],
+    [['onnx'], 'unknown command "onnx"'],
+    [['llama2c', 'x.bin'], '--tokenizer is missing'],
+    [['random', '--shape', '1/2/3', '--out', 'x', '--weights', 'int8'], 'six numbers'],
+    [['inspect', folder, '--loud'], '--loud'],
+  ] as const) {
+    const { code, error } = await convert(...args)
+    expect(code, message).toBe(2)
+    expect(error).toContain(message)
+    expect(error).toContain('usage: convert')
+  }
+})
+
+test('a conversion that cannot be done says so in one line and exits with 1', async () => {
+  await writeFile(join(folder, 'not-a-model'), 'x'.repeat(1000))
+  for (const [args, message] of [
+    [['inspect', folder], 'manifest.json cannot be read'],
+    [
+      ['llama2c', join(folder, 'not-a-model'), '--tokenizer', 'none', '--weights', 'q4', '--out', join(folder, 'o'), '--name', 'n', '--version', '1'],
+      'this is not a llama2.c checkpoint',
+    ],
+    [
+      ['llama2c', join(folder, 'nowhere'), '--tokenizer', 'none', '--weights', 'q4', '--out', join(folder, 'o'), '--name', 'n', '--version', '1'],
+      'ENOENT',
+    ],
+  ] as const) {
+    const { code, error } = await convert(...args)
+    expect(code).toBe(1)
+    expect(error).toContain(message)
+    expect(error.trim().split('\n').length).toBe(1)
+  }
+})
+
+test('the same random model has the same bytes, another seed has others', async () => {
+  const hashes = async (out: string, seed: number): Promise<string[]> => {
+    const options = { shape: SHAPE, seed, name: 'random', version: '1', weights: 'q4' } as const
+    const { manifest } = await makeRandomModel({ ...options, out: join(folder, out) })
+    return manifest.files.map((file) => file.sha256)
+  }
+  const first = await hashes('a', 1)
+  expect(await hashes('b', 1)).toEqual(first)
+  expect(await hashes('c', 2)).not.toEqual(first)
+})
+
+test('inspect finds files that are changed, cut or gone', async () => {
+  const out = join(folder, 'model')
+  await makeRandomModel({ shape: SHAPE, out, name: 'random', version: '1', weights: 'int8' })
+  expect((await inspectModel(out)).files.map((file) => file.state)).toEqual(['ok', 'ok', 'ok', 'ok'])
+  const data = await readFile(join(out, 'model.onnx.data'))
+  data[100] = (data[100] ?? 0) ^ 1
+  await writeFile(join(out, 'model.onnx.data'), data)
+  await writeFile(join(out, 'tokenizer_config.json'), '{}')
+  await rm(join(out, 'model.onnx'))
+  const facts = await inspectModel(out)
+  expect(facts.files.map((file) => file.state)).toEqual(['missing', 'wrong hash', 'ok', 'wrong size'])
+  expect(facts.kvBytesPerToken).toBe(2 * 2 * 1 * 16 * 4)
+})
