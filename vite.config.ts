@@ -14,7 +14,11 @@ const SITE = join(ROOT, 'dist')
 export default defineConfig(({ mode }): UserConfig => ({
   ...shared,
   root: join(ROOT, 'demo'),
-  build: { ...output, emptyOutDir: true, rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html') } },
+  build: {
+    ...output,
+    emptyOutDir: true,
+    rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html') },
+  },
   plugins: [
     afterBuild('static-files', async () => {
       await cp(join(ROOT, 'demo/script-tag'), join(SITE, 'script-tag'), { recursive: true })
@@ -68,7 +72,12 @@ function library(entry: string, format: 'iife' | 'es', fileName: string): Inline
     build: {
       ...output,
       copyPublicDir: false,
-      lib: { entry: join(ROOT, 'packages/tabserve/src', entry), formats: [format], name: 'tabserve', fileName: () => fileName },
+      lib: {
+        entry: join(ROOT, 'packages/tabserve/src', entry),
+        formats: [format],
+        name: 'tabserve',
+        fileName: () => fileName,
+      },
     },
   }
 }

@@ -3,7 +3,10 @@ import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
-const MAC = ['/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', '/Applications/Chromium.app/Contents/MacOS/Chromium']
+const MAC = [
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  '/Applications/Chromium.app/Contents/MacOS/Chromium',
+]
 const INSTALL_LIMIT_MS = 180_000
 
 /**
@@ -12,7 +15,12 @@ const INSTALL_LIMIT_MS = 180_000
  */
 export async function findBrowser(root) {
   return (
-    process.env.TABSERVE_CHROMIUM ?? (await playwrights()) ?? systems() ?? (await installed(root)) ?? debians() ?? none()
+    process.env.TABSERVE_CHROMIUM ??
+    (await playwrights()) ??
+    systems() ??
+    (await installed(root)) ??
+    debians() ??
+    none()
   )
 }
 
@@ -24,7 +32,9 @@ async function playwrights() {
 
 function systems() {
   const folders = (process.env.PATH ?? '').split(delimiter)
-  return [...folders.flatMap((folder) => NAMES.map((name) => join(folder, name))), ...MAC].find((path) => existsSync(path))
+  return [...folders.flatMap((folder) => NAMES.map((name) => join(folder, name))), ...MAC].find((path) =>
+    existsSync(path),
+  )
 }
 
 async function installed(root) {
@@ -44,10 +54,16 @@ function debians() {
 }
 
 function none() {
-  throw new Error('No Chromium could be found or installed. Install one and name its path in TABSERVE_CHROMIUM.')
+  throw new Error(
+    'No Chromium could be found or installed. Install one and name its path in TABSERVE_CHROMIUM.',
+  )
 }
 
 /** Failing is an answer here: the next way is tried. */
 function run(command, args) {
-  spawnSync(command, args, { stdio: 'ignore', timeout: INSTALL_LIMIT_MS, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
+  spawnSync(command, args, {
+    stdio: 'ignore',
+    timeout: INSTALL_LIMIT_MS,
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  })
 }

@@ -14,7 +14,12 @@ const TEST_CONFIG = join(ROOT, 'test/playwright.config.ts')
 
 /** Each command as steps that run one after the other, until one fails. The last one gets the command line's arguments. */
 const COMMANDS = {
-  start: { steps: [['vite', 'build', '--logLevel', 'warn'], ['tsx', 'packages/dev/src/start.ts']] },
+  start: {
+    steps: [
+      ['vite', 'build', '--logLevel', 'warn'],
+      ['tsx', 'packages/dev/src/start.ts'],
+    ],
+  },
   test: {
     browser: true,
     steps: [
@@ -24,9 +29,24 @@ const COMMANDS = {
       ['playwright', 'test', '-c', TEST_CONFIG],
     ],
   },
-  generate: { browser: true, steps: [['vite', 'build', '--logLevel', 'warn'], ['tsx', 'packages/dev/src/generate.ts']] },
-  bench: { browser: true, steps: [['vite', 'build', '--mode', 'test', '--logLevel', 'warn'], ['tsx', 'packages/dev/src/bench.ts']] },
-  convert: { steps: [['tsx', join(ROOT, 'packages/convert/src/cli.ts')]], where: process.env.INIT_CWD ?? process.cwd() },
+  generate: {
+    browser: true,
+    steps: [
+      ['vite', 'build', '--logLevel', 'warn'],
+      ['tsx', 'packages/dev/src/generate.ts'],
+    ],
+  },
+  bench: {
+    browser: true,
+    steps: [
+      ['vite', 'build', '--mode', 'test', '--logLevel', 'warn'],
+      ['tsx', 'packages/dev/src/bench.ts'],
+    ],
+  },
+  convert: {
+    steps: [['tsx', join(ROOT, 'packages/convert/src/cli.ts')]],
+    where: process.env.INIT_CWD ?? process.cwd(),
+  },
 }
 
 const [name = '', ...args] = process.argv.slice(2)
@@ -43,7 +63,8 @@ for (const [index, [program, ...own]] of command.steps.entries()) {
 
 function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (major < 20 || (major === 20 && minor < 19)) fail(`Node ${process.versions.node} is too old: tabserve needs 20.19 or newer.`)
+  if (major < 20 || (major === 20 && minor < 19))
+    fail(`Node ${process.versions.node} is too old: tabserve needs 20.19 or newer.`)
 }
 
 /** Installs from the lockfile, unless what is installed was installed from this very lockfile. */
@@ -56,13 +77,19 @@ function install() {
   const pnpm = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).packageManager
   console.log(`Installing packages with ${pnpm}.`)
   const npx = ['exec', '--yes', '--loglevel=error', `--package=${pnpm}`, '--', 'pnpm']
-  const { status } = spawnSync('npm', [...npx, 'install', '--frozen-lockfile', '--reporter=silent'], { cwd: ROOT, stdio: 'inherit', shell: process.platform === 'win32' })
+  const { status } = spawnSync('npm', [...npx, 'install', '--frozen-lockfile', '--reporter=silent'], {
+    cwd: ROOT,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  })
   if (status !== 0) fail('The packages could not be installed. Is the npm registry reachable?')
   writeFileSync(STAMP, wanted)
 }
 
 function packageFiles() {
-  return readdirSync(join(ROOT, 'packages')).map((room) => `packages/${room}/package.json`).filter((file) => existsSync(join(ROOT, file)))
+  return readdirSync(join(ROOT, 'packages'))
+    .map((room) => `packages/${room}/package.json`)
+    .filter((file) => existsSync(join(ROOT, file)))
 }
 
 async function browser() {

@@ -31,7 +31,15 @@ test('a generation can be awaited, iterated, or both', async ({ page }) => {
 test('the same seed gives the same text, another seed another', async ({ page }) => {
   const texts = await page.evaluate(async (prompt) => {
     const ask = async (seed: number) =>
-      (await window.client.generate({ model: 'stories260K-fp32', prompt, maxTokens: 30, temperature: 1, seed })).text
+      (
+        await window.client.generate({
+          model: 'stories260K-fp32',
+          prompt,
+          maxTokens: 30,
+          temperature: 1,
+          seed,
+        })
+      ).text
     return [await ask(7), await ask(7), await ask(8)]
   }, PROMPT)
   expect(texts[0]).toBe(texts[1])
@@ -40,7 +48,12 @@ test('the same seed gives the same text, another seed another', async ({ page })
 
 test('a stop string ends the text and is in no delta', async ({ page }) => {
   const found = await page.evaluate(async (prompt) => {
-    const stream = window.client.generate({ model: 'stories260K-fp32', prompt, temperature: 0, stop: ['girl named'] })
+    const stream = window.client.generate({
+      model: 'stories260K-fp32',
+      prompt,
+      temperature: 0,
+      stop: ['girl named'],
+    })
     let text = ''
     for await (const delta of stream) text += delta.text
     return { text, result: await stream }
@@ -51,7 +64,14 @@ test('a stop string ends the text and is in no delta', async ({ page }) => {
 
 test('log-probabilities come one a token, likeliest first', async ({ page }) => {
   const { logprobs, tokens } = await page.evaluate(
-    async (prompt) => window.client.generate({ model: 'stories260K-fp32', prompt, temperature: 0, maxTokens: 5, logprobs: 3 }),
+    async (prompt) =>
+      window.client.generate({
+        model: 'stories260K-fp32',
+        prompt,
+        temperature: 0,
+        maxTokens: 5,
+        logprobs: 3,
+      }),
     PROMPT,
   )
   expect(logprobs?.map(({ token }) => token)).toEqual(tokens)
@@ -73,7 +93,12 @@ test('aborting and leaving the loop stop the computing before the next step', as
     for await (const _ of left) break
     const before = new AbortController()
     before.abort()
-    return { seen, aborted: await aborted, left: await left, never: await window.client.generate({ ...request, signal: before.signal }) }
+    return {
+      seen,
+      aborted: await aborted,
+      left: await left,
+      never: await window.client.generate({ ...request, signal: before.signal }),
+    }
   }, PROMPT)
   expect(found.aborted.finishReason).toBe('abort')
   // What was on its way when the signal fired still comes; nowhere near the 500 tokens of the context.
@@ -86,7 +111,8 @@ test('aborting and leaving the loop stop the computing before the next step', as
 
 test('requests wait for their turn and each gets its own answer', async ({ page }) => {
   const found = await page.evaluate(async (prompt) => {
-    const ask = (maxTokens: number) => window.client.generate({ model: 'stories260K-fp32', prompt, temperature: 0, maxTokens })
+    const ask = (maxTokens: number) =>
+      window.client.generate({ model: 'stories260K-fp32', prompt, temperature: 0, maxTokens })
     return Promise.all([ask(10), ask(20), ask(5)])
   }, PROMPT)
   expect(found.map(({ tokens }) => tokens.length)).toEqual([10, 20, 5])
@@ -98,7 +124,12 @@ const BAD_REQUESTS = [
   ['no prompt at all', {}, 'bad_request', 'exactly one'],
   ['an unknown option', { prompt: 'a', max_tokens: 3 }, 'bad_request', 'maxTokens'],
   ['a value out of range', { prompt: 'a', topP: 3 }, 'bad_request', 'topP'],
-  ['messages without a chat template', { messages: [{ role: 'user', content: 'hi' }] }, 'bad_request', 'chat template'],
+  [
+    'messages without a chat template',
+    { messages: [{ role: 'user', content: 'hi' }] },
+    'bad_request',
+    'chat template',
+  ],
   ['a prompt longer than the context', { prompt: 'word '.repeat(600) }, 'context_overflow', '512'],
   ['a model that is not loaded', { prompt: 'a', model: 'other' }, 'model_not_loaded', 'other'],
   ['something that cannot be cloned', { prompt: 'a', logitBias: () => 1 }, 'bad_request', ''],
@@ -110,10 +141,16 @@ for (const [what, request, code, words] of BAD_REQUESTS) {
     const found = await page.evaluate(
       async ({ request, cannotBeCloned }) => {
         const model = 'stories260K-fp32'
-        const bad = { model, ...request, ...(cannotBeCloned ? { logitBias: () => 1 } : {}) } as { model: string }
+        const bad = { model, ...request, ...(cannotBeCloned ? { logitBias: () => 1 } : {}) } as {
+          model: string
+        }
         const failure = await window.client.generate(bad).then(
           () => undefined,
-          (error: { name: string; code: string; message: string }) => ({ name: error.name, code: error.code, message: error.message }),
+          (error: { name: string; code: string; message: string }) => ({
+            name: error.name,
+            code: error.code,
+            message: error.message,
+          }),
         )
         return { failure, next: await window.client.generate({ model, prompt: 'Once', maxTokens: 3 }) }
       },
@@ -125,7 +162,9 @@ for (const [what, request, code, words] of BAD_REQUESTS) {
   })
 }
 
-test('when the worker dies every request ends in one engine_lost error, and a new load brings a new worker', async ({ page }) => {
+test('when the worker dies every request ends in one engine_lost error, and a new load brings a new worker', async ({
+  page,
+}) => {
   const found = await page.evaluate(async (url) => {
     let worker: Worker | undefined
     const client = await window.tabserve.createClient({
@@ -175,9 +214,17 @@ test('a worker script that is not there is engine_lost at once', async ({ page }
 test('the main thread has no task over 50 ms while 200 tokens stream', async ({ page }) => {
   const found = await page.evaluate(async () => {
     const long: number[] = []
-    const observer = new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => entry.duration)))
+    const observer = new PerformanceObserver((list) =>
+      long.push(...list.getEntries().map((entry) => entry.duration)),
+    )
     observer.observe({ type: 'longtask' })
-    const stream = window.client.generate({ model: 'stories260K-fp32', prompt: 'Once', maxTokens: 200, ignoreEos: true, seed: 1 })
+    const stream = window.client.generate({
+      model: 'stories260K-fp32',
+      prompt: 'Once',
+      maxTokens: 200,
+      ignoreEos: true,
+      seed: 1,
+    })
     let tokens = 0
     for await (const delta of stream) {
       tokens += delta.tokens.length
@@ -196,7 +243,11 @@ test('the main thread has no task over 50 ms while 200 tokens stream', async ({ 
   expect(found.quiet).toEqual([])
 })
 
-test('an isolated page has threads when asked, any other has one and says so', async ({ context, site, plainSite }) => {
+test('an isolated page has threads when asked, any other has one and says so', async ({
+  context,
+  site,
+  plainSite,
+}) => {
   const reports = []
   for (const { url } of [site, plainSite]) {
     const page = await context.newPage()
@@ -205,8 +256,18 @@ test('an isolated page has threads when asked, any other has one and says so', a
       await page.evaluate(async (model) => {
         const client = await window.tabserve.createClient({ threads: 2 })
         const info = await client.load(model)
-        const { text } = await client.generate({ model: info.id, prompt: 'Once upon a time', temperature: 0, maxTokens: 12 })
-        return { isolated: client.device.crossOriginIsolated, threads: info.threads, binding: info.binding, text }
+        const { text } = await client.generate({
+          model: info.id,
+          prompt: 'Once upon a time',
+          temperature: 0,
+          maxTokens: 12,
+        })
+        return {
+          isolated: client.device.crossOriginIsolated,
+          threads: info.threads,
+          binding: info.binding,
+          text,
+        }
       }, MODEL.fp32),
     )
   }

@@ -3,9 +3,7 @@ import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright/test'
 import { test as base } from 'playwright/test'
 import { launchPersistent } from '../../packages/dev/src/launch-browser.ts'
-import type { HarnessApi } from '../../packages/dev/src/harness/worker.ts'
 import { serve } from '../../packages/dev/src/serve.ts'
-import type { Client } from '../../packages/client/src/index.ts'
 
 export { expect } from 'playwright/test'
 
@@ -71,12 +69,3 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     await use(page)
   },
 })
-
-declare global {
-  interface Window {
-    /** What the script-tag bundle puts there. */
-    tabserve: { createClient(options?: { threads?: number; worker?: () => Worker }): Promise<Client>; EngineError: unknown }
-    client: Client
-    harness: import('comlink').Remote<HarnessApi>
-  }
-}

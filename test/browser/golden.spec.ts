@@ -13,10 +13,16 @@ test.skip(!hasShared, NO_SHARED)
 
 for (const binding of ['heap', 'public'] as const satisfies readonly KvBinding[]) {
   test(`${binding}: stories260K in fp32 gives the golden ids and logits`, async ({ harnessPage }) => {
-    const golden = JSON.parse(await readFile(join(SHARED, 'models/golden/stories260K.json'), 'utf8')) as Golden
+    const golden = JSON.parse(
+      await readFile(join(SHARED, 'models/golden/stories260K.json'), 'utf8'),
+    ) as Golden
     const found = await harnessPage.evaluate(
       async ({ url, binding, length }) => {
-        const model = await window.harness.open({ url: new URL(url, location.href).href, binding, assets: window.assets })
+        const model = await window.harness.open({
+          url: new URL(url, location.href).href,
+          binding,
+          assets: window.assets,
+        })
         const { tokens, first, last } = await window.harness.greedy(model.id, [1], length)
         return { binding: model.binding, tokens, first: [...first], last: [...last] }
       },
@@ -34,7 +40,11 @@ test('int8 weights stay close to fp32 on held-out stories', async ({ harnessPage
   const found = await harnessPage.evaluate(
     async ({ urls, text }) => {
       const score = async (url: string) => {
-        const model = await window.harness.open({ url: new URL(url, location.href).href, binding: 'heap', assets: window.assets })
+        const model = await window.harness.open({
+          url: new URL(url, location.href).href,
+          binding: 'heap',
+          assets: window.assets,
+        })
         const tokens = await window.harness.encode(model.id, text)
         const { nll, top } = await window.harness.score(model.id, tokens, 256)
         const [logits = new Float32Array()] = await window.harness.run(model.id, [

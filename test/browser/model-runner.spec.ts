@@ -5,7 +5,9 @@ test.skip(!hasShared, NO_SHARED)
 /** The conformance suite of `ModelRunner`: the same promises for every implementation. */
 for (const binding of ['heap', 'public'] as const) {
   for (const model of ['fp32', 'int8'] as const) {
-    test(`${binding}, ${model}: chunks, rows and rollbacks give what one pass alone gives`, async ({ harnessPage }) => {
+    test(`${binding}, ${model}: chunks, rows and rollbacks give what one pass alone gives`, async ({
+      harnessPage,
+    }) => {
       const found = await harnessPage.evaluate(
         async ({ url, binding }) => {
           const { harness, assets } = window
@@ -25,7 +27,11 @@ for (const binding of ['heap', 'public'] as const) {
           const alone: number[][] = []
           for (const prompt of prompts) {
             whole.push(await last(prefill(0, prompt)))
-            alone.push(await last(harness.run(id, [{ row: 0, from: prompt.length, tokens: [300], wantLogits: 'last' }])))
+            alone.push(
+              await last(
+                harness.run(id, [{ row: 0, from: prompt.length, tokens: [300], wantLogits: 'last' }]),
+              ),
+            )
           }
           // In pieces, token by token.
           const prompt = prompts[2] ?? []
@@ -38,14 +44,29 @@ for (const binding of ['heap', 'public'] as const) {
           for (const [row, tokens] of prompts.entries()) await prefill(row, tokens)
           const together = await harness.run(
             id,
-            prompts.map((tokens, row) => ({ row, from: tokens.length, tokens: [300], wantLogits: 'last' as const })),
+            prompts.map((tokens, row) => ({
+              row,
+              from: tokens.length,
+              tokens: [300],
+              wantLogits: 'last' as const,
+            })),
           )
           // The other rows did not notice what row 1 did in between.
           await prefill(1, prompts[2] ?? [])
-          const after = await last(harness.run(id, [{ row: 2, from: prompt.length, tokens: [300], wantLogits: 'last' }]))
+          const after = await last(
+            harness.run(id, [{ row: 2, from: prompt.length, tokens: [300], wantLogits: 'last' }]),
+          )
           const vocab = whole[2]?.length ?? 0
           await harness.close(id)
-          return { whole, alone, pieces, allLast: [...all.slice(-vocab)], allCount: all.length / vocab, together: together.map((x) => [...x]), after }
+          return {
+            whole,
+            alone,
+            pieces,
+            allLast: [...all.slice(-vocab)],
+            allCount: all.length / vocab,
+            together: together.map((x) => [...x]),
+            after,
+          }
         },
         { url: MODEL[model], binding },
       )
@@ -62,7 +83,8 @@ for (const binding of ['heap', 'public'] as const) {
       async ({ url, binding }) => {
         const { harness, assets } = window
         const { id } = await harness.open({ url: new URL(url, location.href).href, binding, assets })
-        const run = (token: number) => harness.run(id, [{ row: 0, from: 0, tokens: [token], wantLogits: 'last' }])
+        const run = (token: number) =>
+          harness.run(id, [{ row: 0, from: 0, tokens: [token], wantLogits: 'last' }])
         const before = [...((await run(1))[0] ?? [])]
         const failure = await run(100_000).then(
           () => 'no failure',
@@ -79,6 +101,9 @@ for (const binding of ['heap', 'public'] as const) {
 
 function expectClose(found: readonly number[] | undefined, wanted: readonly number[] | undefined): void {
   expect(found?.length).toBe(wanted?.length)
-  const difference = found?.reduce((largest, value, index) => Math.max(largest, Math.abs(value - (wanted?.[index] ?? NaN))), 0)
+  const difference = found?.reduce(
+    (largest, value, index) => Math.max(largest, Math.abs(value - (wanted?.[index] ?? NaN))),
+    0,
+  )
   expect(difference).toBeLessThan(1e-4)
 }

@@ -1,7 +1,9 @@
 import { expect, test } from './fixtures.ts'
 
 for (const binding of ['public', 'heap'] as const) {
-  test(`${binding}: the self-test of the heap interface compares with what this binding computes`, async ({ harnessPage }) => {
+  test(`${binding}: the self-test of the heap interface compares with what this binding computes`, async ({
+    harnessPage,
+  }) => {
     const { recorded, found } = await harnessPage.evaluate(
       (binding) => window.harness.probe(binding, window.assets),
       binding,

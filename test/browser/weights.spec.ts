@@ -30,7 +30,9 @@ test('the second load needs no network and tells the same story', async ({ page 
 test('clearing the cache brings the network back, and spares what another model shares', async ({ page }) => {
   await loadAndTell(page)
   const shared = '/fixtures/copy/'
-  await page.route(`**${shared}**`, (route) => route.continue({ url: route.request().url().replace(shared, MODEL.int8) }))
+  await page.route(`**${shared}**`, (route) =>
+    route.continue({ url: route.request().url().replace(shared, MODEL.int8) }),
+  )
   const copy = await loadAndTell(page, shared)
   expect(copy.info.load.networkBytes).toBe(0)
   await page.evaluate((url) => window.client.clearCache(url), MODEL.int8)
@@ -66,25 +68,78 @@ test('a stored file that rotted is fetched again', async ({ page }) => {
   expect(second.text).toBe(first.text)
 })
 
-const BAD_FILES: readonly (readonly [what: string, file: string, answer: (route: Route) => Promise<void>, code: string, named: string])[] = [
-  ['a flipped byte', 'model.onnx.data', changed((bytes) => bytes.writeUInt8(bytes.readUInt8(5000) ^ 1, 5000)), 'integrity', 'model.onnx.data'],
-  ['a file cut short', 'model.onnx', (route) => bodyOf(route).then((body) => route.fulfill({ body: body.subarray(0, 1000) })), 'integrity', 'model.onnx'],
-  ['a file too long', 'tokenizer.json', (route) => bodyOf(route).then((body) => route.fulfill({ body: Buffer.concat([body, body]) })), 'integrity', 'tokenizer.json'],
-  ['a missing file', 'model.onnx.data', (route) => route.fulfill({ status: 404 }), 'model_not_found', 'model.onnx.data'],
-  ['a missing manifest', 'manifest.json', (route) => route.fulfill({ status: 404 }), 'model_not_found', 'manifest.json'],
-  ['a page instead of a manifest', 'manifest.json', (route) => route.fulfill({ body: '<!doctype html>' }), 'bad_model', 'manifest.json'],
-  ['a manifest of something else', 'manifest.json', (route) => route.fulfill({ json: { name: 'x' } }), 'bad_model', 'manifest.json'],
+const BAD_FILES: readonly (readonly [
+  what: string,
+  file: string,
+  answer: (route: Route) => Promise<void>,
+  code: string,
+  named: string,
+])[] = [
+  [
+    'a flipped byte',
+    'model.onnx.data',
+    changed((bytes) => bytes.writeUInt8(bytes.readUInt8(5000) ^ 1, 5000)),
+    'integrity',
+    'model.onnx.data',
+  ],
+  [
+    'a file cut short',
+    'model.onnx',
+    (route) => bodyOf(route).then((body) => route.fulfill({ body: body.subarray(0, 1000) })),
+    'integrity',
+    'model.onnx',
+  ],
+  [
+    'a file too long',
+    'tokenizer.json',
+    (route) => bodyOf(route).then((body) => route.fulfill({ body: Buffer.concat([body, body]) })),
+    'integrity',
+    'tokenizer.json',
+  ],
+  [
+    'a missing file',
+    'model.onnx.data',
+    (route) => route.fulfill({ status: 404 }),
+    'model_not_found',
+    'model.onnx.data',
+  ],
+  [
+    'a missing manifest',
+    'manifest.json',
+    (route) => route.fulfill({ status: 404 }),
+    'model_not_found',
+    'manifest.json',
+  ],
+  [
+    'a page instead of a manifest',
+    'manifest.json',
+    (route) => route.fulfill({ body: '<!doctype html>' }),
+    'bad_model',
+    'manifest.json',
+  ],
+  [
+    'a manifest of something else',
+    'manifest.json',
+    (route) => route.fulfill({ json: { name: 'x' } }),
+    'bad_model',
+    'manifest.json',
+  ],
   ['a server that fails', 'model.onnx', (route) => route.fulfill({ status: 503 }), 'network', 'model.onnx'],
   ['a connection that is cut', 'model.onnx.data', (route) => route.abort(), 'network', 'model.onnx.data'],
 ]
 
 for (const [what, file, answer, code, named] of BAD_FILES) {
-  test(`${what} is one ${code} error that names the file, nothing of it is kept, and the next load works`, async ({ page }) => {
+  test(`${what} is one ${code} error that names the file, nothing of it is kept, and the next load works`, async ({
+    page,
+  }) => {
     await page.route(`**${MODEL.int8}${file}`, answer)
     expect(await failureOfLoad(page)).toMatchObject({ name: 'EngineError', code, file: named })
     expect((await storedKeys(page)).filter((key) => key.startsWith('manifest'))).toEqual([])
-    if (file !== 'manifest.json') {
-      const { files } = JSON.parse(await readFile(join(FILES, 'manifest.json'), 'utf8')) as ModelInfo['manifest']
+    if (code === 'integrity') expect(await storedKeys(page)).toEqual([])
+    else if (file !== 'manifest.json') {
+      const { files } = JSON.parse(
+        await readFile(join(FILES, 'manifest.json'), 'utf8'),
+      ) as ModelInfo['manifest']
       const sha256 = files.find(({ path }) => path === file)?.sha256 ?? 'not in the manifest'
       expect((await storedKeys(page)).filter((key) => key.includes(sha256))).toEqual([])
     }
@@ -98,11 +153,14 @@ test('a graph that is no ONNX file is bad_model, and the next load works', async
   const digest = await crypto.subtle.digest('SHA-256', fake)
   const manifest = JSON.parse(await readFile(join(FILES, 'manifest.json'), 'utf8')) as ModelInfo['manifest']
   const files = manifest.files.map((file) =>
-    file.path === manifest.graph.file ? { ...file, bytes: fake.length, sha256: Buffer.from(digest).toString('hex') } : file,
+    file.path === manifest.graph.file
+      ? { ...file, bytes: fake.length, sha256: Buffer.from(digest).toString('hex') }
+      : file,
   )
   await page.route(`**${MODEL.int8}manifest.json`, (route) => route.fulfill({ json: { ...manifest, files } }))
   await page.route(`**${MODEL.int8}${manifest.graph.file}`, (route) => route.fulfill({ body: fake }))
   expect(await failureOfLoad(page)).toMatchObject({ code: 'bad_model', file: manifest.graph.file })
+  expect(await storedKeys(page)).toEqual([])
   expect((await loadAndTell(page, MODEL.fp32)).text).not.toBe('')
 })
 
@@ -122,7 +180,9 @@ test('an aborted load is one aborted error, and the next load works', async ({ p
 function watchRequests(page: Page): string[] {
   const requested: string[] = []
   // The context hears the worker's requests too.
-  page.context().on('request', (request) => request.url().includes(MODEL.int8) && requested.push(request.url()))
+  page
+    .context()
+    .on('request', (request) => request.url().includes(MODEL.int8) && requested.push(request.url()))
   return requested
 }
 
@@ -132,7 +192,12 @@ async function loadAndTell(page: Page, url: string = MODEL.int8) {
     window.client = await window.tabserve.createClient()
     const progress: LoadProgress[] = []
     const info = await window.client.load(url, { onProgress: (event) => progress.push(event) })
-    const { text } = await window.client.generate({ model: info.id, prompt: 'Once upon a time', temperature: 0, maxTokens: 20 })
+    const { text } = await window.client.generate({
+      model: info.id,
+      prompt: 'Once upon a time',
+      temperature: 0,
+      maxTokens: 20,
+    })
     const fetches = progress.filter((event) => event.phase === 'fetch')
     return {
       info,

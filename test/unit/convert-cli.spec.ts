@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'playwright/test'
 import { manifestProblem } from '@tabserve/protocol'
-import { inspectModel, makeRandomModel } from '../../packages/convert/src/index.ts'
+import { parseCommand } from '../../packages/convert/src/command-line.ts'
+import { UsageError, inspectModel, makeRandomModel } from '../../packages/convert/src/index.ts'
 import { FIXTURE, checkpointBytes, tokenizerBytes } from '../../packages/convert/test/checkpoint-fixture.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -17,7 +18,9 @@ test.beforeEach(async () => {
 test.afterEach(() => rm(folder, { recursive: true, force: true }))
 
 function convert(...args: string[]): Promise<{ code: number | null; out: string; error: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'packages/convert/src/cli.ts', ...args], { cwd: ROOT })
+  const child = spawn(process.execPath, ['--import', 'tsx', 'packages/convert/src/cli.ts', ...args], {
+    cwd: ROOT,
+  })
   let out = ''
   let error = ''
   child.stdout.on('data', (data) => (out += String(data)))
@@ -30,7 +33,14 @@ test('a checkpoint becomes a folder that inspect describes', async () => {
   await writeFile(path('model.bin'), checkpointBytes(2))
   await writeFile(path('tokenizer.bin'), tokenizerBytes(FIXTURE.vocabSize))
   await writeFile(path('chat.jinja'), '{{ messages[0].content }}')
-  const words = ['--tokenizer', path('tokenizer.bin'), '--chat-template', path('chat.jinja'), '--weights', 'int8']
+  const words = [
+    '--tokenizer',
+    path('tokenizer.bin'),
+    '--chat-template',
+    path('chat.jinja'),
+    '--weights',
+    'int8',
+  ]
   const named = ['--name', 'tiny', '--version', '2', '--license', 'MIT', '--out', path('tiny')]
   const made = await convert('llama2c', path('model.bin'), ...words, ...named)
   expect(made.error).toBe('')
@@ -46,44 +56,47 @@ test('a checkpoint becomes a folder that inspect describes', async () => {
   expect(manifestProblem(JSON.parse(await readFile(path('tiny/manifest.json'), 'utf8')))).toBeUndefined()
   const { code, out } = await convert('inspect', path('tiny'))
   expect(code).toBe(0)
-  for (const fact of ['tiny@2', 'MIT', '2 layers', 'GroupQueryAttention 2', 'with chat template', 'com.microsoft 1']) {
+  for (const fact of [
+    'tiny@2',
+    'MIT',
+    '2 layers',
+    'GroupQueryAttention 2',
+    'with chat template',
+    'com.microsoft 1',
+  ]) {
     expect(out).toContain(fact)
   }
 })
 
-test('a wrong command line says what is wrong, shows the usage and exits with 2', async () => {
+test('a wrong command line is a usage error that says what is wrong', () => {
   for (const [args, message] of [
     [[], 'nothing to do'],
     [['onnx'], 'unknown command "onnx"'],
+    [['llama2c'], 'CHECKPOINT is missing'],
     [['llama2c', 'x.bin'], '--tokenizer is missing'],
+    [['llama2c', 'x.bin', 'y.bin'], 'unexpected argument "y.bin"'],
     [['random', '--shape', '1/2/3', '--out', 'x', '--weights', 'int8'], 'six numbers'],
+    [['random', '--shape', '32/1/2/1/64/300', '--out', 'x', '--weights', 'int4'], 'fp32, int8 or q4'],
+    [
+      ['random', '--shape', '32/1/2/1/64/300', '--out', 'x', '--weights', 'int8', '--seed', 'x'],
+      '--seed must',
+    ],
     [['inspect', folder, '--loud'], '--loud'],
   ] as const) {
-    const { code, error } = await convert(...args)
-    expect(code, message).toBe(2)
-    expect(error).toContain(message)
-    expect(error).toContain('usage: convert')
+    expect(() => parseCommand(args), args.join(' ')).toThrow(UsageError)
+    expect(() => parseCommand(args)).toThrow(message)
   }
 })
 
-test('a conversion that cannot be done says so in one line and exits with 1', async () => {
-  await writeFile(join(folder, 'not-a-model'), 'x'.repeat(1000))
-  for (const [args, message] of [
-    [['inspect', folder], 'manifest.json cannot be read'],
-    [
-      ['llama2c', join(folder, 'not-a-model'), '--tokenizer', 'none', '--weights', 'q4', '--out', join(folder, 'o'), '--name', 'n', '--version', '1'],
-      'this is not a llama2.c checkpoint',
-    ],
-    [
-      ['llama2c', join(folder, 'nowhere'), '--tokenizer', 'none', '--weights', 'q4', '--out', join(folder, 'o'), '--name', 'n', '--version', '1'],
-      'ENOENT',
-    ],
-  ] as const) {
-    const { code, error } = await convert(...args)
-    expect(code).toBe(1)
-    expect(error).toContain(message)
-    expect(error.trim().split('\n').length).toBe(1)
-  }
+test('the exit code is 2 with the usage for a wrong command line, 1 with one line for what cannot be done', async () => {
+  const [wrong, impossible] = await Promise.all([convert('inspect'), convert('inspect', folder)])
+  expect(wrong.code).toBe(2)
+  expect(wrong.error).toContain('FOLDER is missing')
+  expect(wrong.error).toContain('usage: convert')
+  expect(impossible.code).toBe(1)
+  expect(impossible.error.trim().split('\n')).toEqual([
+    expect.stringContaining('manifest.json cannot be read'),
+  ])
 })
 
 test('the same random model has the same bytes, another seed has others', async () => {

@@ -194,3 +194,41 @@ test('an output projection of its own works in every form', async () => {
   expect(relativeRmse(int8, expected)).toBeLessThan(0.03)
   expect(relativeRmse(q4, expected)).toBeLessThan(0.3)
 })
+
+test('q4: the graph computes with exactly the weights that quantisation left, nibble for nibble', async () => {
+  const spec = randomDecoder(SHAPE, 32, 3, true)
+  const open = async (decoder: DecoderSpec, weights: WeightForm): Promise<DecoderSession> => {
+    const out = join(folder, `exact-${weights}`)
+    await writeModel(decoder, syntheticVocabulary(SHAPE.vocabSize), { out, name: 'exact', version: '1', weights })
+    return DecoderSession.open(out)
+  }
+  const quantized = await prefilled(await open(spec, 'q4'), PROMPTS[0] ?? [])
+  const restored = await prefilled(await open(withQ4Weights(spec), 'fp32'), PROMPTS[0] ?? [])
+  for (const [row, logits] of quantized.entries()) {
+    expect(maxDifference(logits, restored[row] ?? [])).toBeLessThan(2e-5)
+  }
+})
+
+/** The decoder whose fp32 weights are what 4 bits can say of them. */
+function withQ4Weights(spec: DecoderSpec): DecoderSpec {
+  const restore = (matrix: Matrix): Matrix => {
+    if (!fitsQ4(matrix)) return matrix
+    const { values, scales } = quantizeQ4(matrix, new QuantizationError())
+    const data = matrix.data.map((_, i) => {
+      const byte = values[i >> 1] as number
+      return ((i % 2 === 0 ? byte & 15 : byte >> 4) - 8) * (scales[Math.trunc(i / Q4_BLOCK)] as number)
+    })
+    return { ...matrix, data }
+  }
+  const layers = spec.layers.map((layer) => ({
+    ...layer,
+    query: restore(layer.query),
+    key: restore(layer.key),
+    value: restore(layer.value),
+    output: restore(layer.output),
+    gate: restore(layer.gate),
+    up: restore(layer.up),
+    down: restore(layer.down),
+  }))
+  return { ...spec, embedding: restore(spec.embedding), layers }
+}

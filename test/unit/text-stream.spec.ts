@@ -35,7 +35,10 @@ test('nothing is shown after a stop string', () => {
 })
 
 test('of two stop strings, one the beginning of the other, the shorter ends the text', () => {
-  for (const stop of [['ab', 'abc'], ['abc', 'ab']]) {
+  for (const stop of [
+    ['ab', 'abc'],
+    ['abc', 'ab'],
+  ]) {
     expect(stream(bytesOf('xxabc'), stop)).toMatchObject({ text: 'xx', stopped: 'ab' })
   }
 })
@@ -52,7 +55,11 @@ test('a U+FFFD that the model wrote is shown', () => {
 
 /** Like SentencePiece: the space in front of the first piece is dropped; token 0 is special and has no text. */
 const pieces = ['', ' Hello', ' world', '!', ' ']
-const decodePieces = (tokens: readonly number[]) => tokens.map((token) => pieces[token]).join('').replace(/^ /, '')
+const decodePieces = (tokens: readonly number[]) =>
+  tokens
+    .map((token) => pieces[token])
+    .join('')
+    .replace(/^ /, '')
 
 test('the space in front of a piece is kept, except at the very beginning', () => {
   expect(stream([1, 2, 3, 1], [], decodePieces).text).toBe('Hello world! Hello')
@@ -62,7 +69,10 @@ test('the space in front of a piece is kept, except at the very beginning', () =
 
 test('each push decodes a short window, however long the text is', () => {
   let longest = 0
-  const text = new TextStream((tokens) => ((longest = Math.max(longest, tokens.length)), decodeBytes(tokens)), [])
+  const text = new TextStream(
+    (tokens) => ((longest = Math.max(longest, tokens.length)), decodeBytes(tokens)),
+    [],
+  )
   for (let index = 0; index < 2000; index++) text.push(index % 3 === 0 ? 0xff : 65 + (index % 26))
   expect(longest).toBeLessThanOrEqual(32)
 })
@@ -79,8 +89,9 @@ test('any text in any cut gives the whole decode, cut before the first stop stri
     const first = Math.min(...stop.map((text) => (whole.includes(text) ? whole.indexOf(text) : whole.length)))
     const expected = whole.slice(0, first)
     const vocabulary: number[][] = []
-    for (let bytes = bytesOf(whole); bytes.length > 0; ) vocabulary.push(bytes.splice(0, pick([1, 1, 2])))
-    const decode = (tokens: readonly number[]) => decodeBytes(tokens.flatMap((token) => vocabulary[token] ?? []))
+    for (let bytes = bytesOf(whole); bytes.length > 0;) vocabulary.push(bytes.splice(0, pick([1, 1, 2])))
+    const decode = (tokens: readonly number[]) =>
+      decodeBytes(tokens.flatMap((token) => vocabulary[token] ?? []))
     const text = new TextStream(decode, stop)
     let shown = ''
     for (let token = 0; token < vocabulary.length; token++) {
@@ -96,10 +107,12 @@ const GPT2 = '/work/shared/tokenizers/gpt2/tokenizer.json'
 test('a real tokenizer: emoji and CJK come back as they went in', () => {
   test.skip(!existsSync(GPT2), `${GPT2} is not here`)
   const require = createRequire(new URL('../../packages/runtime/package.json', import.meta.url))
-  const { Tokenizer } = require('@huggingface/tokenizers') as typeof import('../../packages/runtime/node_modules/@huggingface/tokenizers')
+  const { Tokenizer } =
+    require('@huggingface/tokenizers') as typeof import('../../packages/runtime/node_modules/@huggingface/tokenizers')
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(GPT2, 'utf8')), {})
   const original = 'Hi 👩‍👩‍👧 世界你好，こんにちは 🙂🙃 naïve 한국어.'
   const { ids } = tokenizer.encode(original)
-  const decode = (tokens: readonly number[]) => tokenizer.decode([...tokens], { clean_up_tokenization_spaces: false })
+  const decode = (tokens: readonly number[]) =>
+    tokenizer.decode([...tokens], { clean_up_tokenization_spaces: false })
   expect(stream(ids, [], decode).text).toBe(original)
 })

@@ -44,7 +44,10 @@ export class Client {
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
     }
-    const absolute = { mjs: new URL(assets.mjs, location.href).href, wasm: new URL(assets.wasm, location.href).href }
+    const absolute = {
+      mjs: new URL(assets.mjs, location.href).href,
+      wasm: new URL(assets.wasm, location.href).href,
+    }
     const checked = { worker, assets: absolute, ...(threads === undefined ? {} : { threads }) }
     return new Client(checked, await startLink(checked))
   }
@@ -72,7 +75,8 @@ export class Client {
       ...(contextLength === undefined ? {} : { contextLength }),
       ...(refresh === undefined ? {} : { refresh }),
     }
-    if (signal?.aborted === true) throw new EngineError('aborted', 'The signal had fired before the load began.')
+    if (signal?.aborted === true)
+      throw new EngineError('aborted', 'The signal had fired before the load began.')
     if (!this.#link.alive) this.#link = await startLink(this.#options)
     const { port1, port2 } = new MessageChannel()
     const cancel = () => port1.postMessage({ type: 'cancel' } satisfies LoadCommand)

@@ -1,4 +1,12 @@
-import type { DeltaEvent, FinishEvent, FinishReason, RequestEvent, Timing, TokenLogprob, Usage } from '@tabserve/protocol'
+import type {
+  DeltaEvent,
+  FinishEvent,
+  FinishReason,
+  RequestEvent,
+  Timing,
+  TokenLogprob,
+  Usage,
+} from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
 /** The whole of one answer. */

@@ -33,7 +33,8 @@ export function makeRandomModel(options: RandomOptions): Promise<ConvertResult> 
   return writeModel(spec, syntheticVocabulary(shape.vocabSize), options)
 }
 
-function randomDecoder(shape: RandomShape, contextLength: number, seed: number, tied: boolean): DecoderSpec {
+/** Seeded weights in which activations stay near one. */
+export function randomDecoder(shape: RandomShape, contextLength: number, seed: number, tied: boolean): DecoderSpec {
   const { hiddenSize, heads, kvHeads, hiddenDim, vocabSize } = shape
   const headDim = hiddenSize / heads
   const source = new NormalSource(seed)

@@ -19,7 +19,9 @@ const ARGS = [
 /**
  * A Chromium with a profile of its own, removed at the end. Not `newContext()`: that is incognito, whose storage has other limits.
  */
-export async function launchPersistent(args: readonly string[] = []): Promise<{ context: BrowserContext; close(): Promise<void> }> {
+export async function launchPersistent(
+  args: readonly string[] = [],
+): Promise<{ context: BrowserContext; close(): Promise<void> }> {
   const profile = await mkdtemp(join(tmpdir(), 'tabserve-profile-'))
   const executablePath = await findBrowser(join(import.meta.dirname, '../../..'))
   const context = await chromium.launchPersistentContext(profile, {

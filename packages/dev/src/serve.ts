@@ -40,7 +40,11 @@ const TYPES: Readonly<Record<string, string>> = {
 }
 
 /** Serves a folder to this machine: with ranges, without caching, never outside the folder. */
-export async function serve({ root, port = DEFAULT_PORT, isolated = true }: ServeOptions): Promise<StaticServer> {
+export async function serve({
+  root,
+  port = DEFAULT_PORT,
+  isolated = true,
+}: ServeOptions): Promise<StaticServer> {
   const server = createServer((request, response) => {
     answer(root, isolated, request, response).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : new Error(String(error)))
@@ -70,17 +74,24 @@ export async function serve({ root, port = DEFAULT_PORT, isolated = true }: Serv
   }
 }
 
-async function answer(root: string, isolated: boolean, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  root: string,
+  isolated: boolean,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const path = pathOf(root, request.url ?? '/')
   const found = path === undefined ? undefined : await fileAt(path)
   const headers = { ...(isolated ? ISOLATION : {}), 'cache-control': 'no-cache' }
-  if (request.method !== 'GET' && request.method !== 'HEAD') return void response.writeHead(405, { ...headers, allow: 'GET, HEAD' }).end()
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return void response.writeHead(405, { ...headers, allow: 'GET, HEAD' }).end()
   if (found === 'folder') {
     // Relative addresses in a page need the slash.
     const { pathname, search } = new URL(request.url ?? '/', 'http://localhost')
     return void response.writeHead(301, { ...headers, location: `${pathname}/${search}` }).end()
   }
-  if (found === undefined) return void response.writeHead(404, { ...headers, 'content-type': 'text/plain' }).end('Not found\n')
+  if (found === undefined)
+    return void response.writeHead(404, { ...headers, 'content-type': 'text/plain' }).end('Not found\n')
   const type = TYPES[extname(found.path)] ?? 'application/octet-stream'
   const range = rangeOf(request.headers.range, found.size)
   if (range === 'unsatisfiable') {
@@ -123,7 +134,10 @@ async function fileAt(path: string): Promise<{ path: string; size: number } | 'f
   return page === undefined ? undefined : { path: index, size: page.size }
 }
 
-function rangeOf(header: string | undefined, size: number): { start: number; end: number } | 'unsatisfiable' | undefined {
+function rangeOf(
+  header: string | undefined,
+  size: number,
+): { start: number; end: number } | 'unsatisfiable' | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '')
   if (match === null) return undefined // several ranges, or another unit: the whole file is a valid answer
   const [, first = '', last = ''] = match

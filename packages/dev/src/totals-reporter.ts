@@ -10,14 +10,19 @@ export default class TotalsReporter implements Reporter {
 
   onExit(): Promise<void> {
     const tests = this.#suite?.allTests() ?? []
-    const count = (...outcomes: ReturnType<TestCase['outcome']>[]) => tests.filter((test) => outcomes.includes(test.outcome())).length
+    const count = (...outcomes: ReturnType<TestCase['outcome']>[]) =>
+      tests.filter((test) => outcomes.includes(test.outcome())).length
     const reasons = new Set(tests.filter((test) => test.outcome() === 'skipped').flatMap(skipReasons))
     for (const reason of reasons) console.log(`skipped: ${reason}`)
-    console.log(`${count('expected', 'flaky')} passed, ${count('unexpected')} failed, ${count('skipped')} skipped`)
+    console.log(
+      `${count('expected', 'flaky')} passed, ${count('unexpected')} failed, ${count('skipped')} skipped`,
+    )
     return Promise.resolve()
   }
 }
 
 function skipReasons(test: TestCase): string[] {
-  return test.annotations.filter(({ type }) => type === 'skip').map(({ description }) => description ?? 'without a reason')
+  return test.annotations
+    .filter(({ type }) => type === 'skip')
+    .map(({ description }) => description ?? 'without a reason')
 }

@@ -43,7 +43,8 @@ export class Engine {
   submit({ tokens, sampling }: Prompt, emit: Emit): Cancel {
     const { now, runner, decode, eosTokenIds, randomSeed } = this.#ports
     const { maxContext } = runner.capabilities
-    if (tokens.length === 0) throw new EngineError('bad_request', 'The prompt is empty: give it at least one token.')
+    if (tokens.length === 0)
+      throw new EngineError('bad_request', 'The prompt is empty: give it at least one token.')
     if (tokens.length >= maxContext) {
       const message = `The prompt has ${tokens.length} tokens and the model's context ${maxContext}, one of which must be left to answer. Shorten the prompt, or load the model with a larger contextLength if it has one.`
       throw new EngineError('context_overflow', message)
@@ -105,7 +106,8 @@ export class Engine {
     sequence.unsaidTokens.push(token)
     if (logprob !== undefined) sequence.unsaidLogprobs.push(logprob)
     const text = sequence.text.push(token)
-    if (sequence.text.stopped !== undefined) return this.#finish(sequence, 'stop', sequence.text.stopped, text)
+    if (sequence.text.stopped !== undefined)
+      return this.#finish(sequence, 'stop', sequence.text.stopped, text)
     if (sequence.tokens.length >= sequence.maxLength) return this.#finish(sequence, 'length', undefined, text)
     if (text !== '') this.#say(sequence, text)
   }

@@ -35,7 +35,8 @@ export function createLogitsProcessors(sampling: Sampling): readonly LogitsProce
   const processors: LogitsProcessor[] = []
   if (logitBias.length > 0) processors.push(biasLogits(logitBias))
   if (repetitionPenalty !== 1) processors.push(penalizeRepetition(repetitionPenalty))
-  if (presencePenalty !== 0 || frequencyPenalty !== 0) processors.push(penalizeOutput(presencePenalty, frequencyPenalty))
+  if (presencePenalty !== 0 || frequencyPenalty !== 0)
+    processors.push(penalizeOutput(presencePenalty, frequencyPenalty))
   return processors
 }
 

@@ -45,7 +45,8 @@ export class Sampler {
     const { temperature, topK, topP, minP } = this.#sampling
     const best = argmax(logits)
     const max = logits[best] ?? NaN
-    if (!Number.isFinite(max)) throw new EngineError('backend_failed', 'The model gave no usable logits: all are NaN or infinite.')
+    if (!Number.isFinite(max))
+      throw new EngineError('backend_failed', 'The model gave no usable logits: all are NaN or infinite.')
     if (temperature === 0) return best
     const candidates = this.#candidates
     candidates.fill(logits, max, temperature, minP)

@@ -29,9 +29,19 @@ export function resolveSampling(request: SamplingParams, vocabSize: number): Sam
   const { maxTokens, seed, logprobs, ignoreEos = false, stopTokenIds = [] } = request
   check('maxTokens', maxTokens ?? 1, isWhole(maxTokens ?? 1, 1), 'a whole number of at least 1')
   check('seed', seed ?? 0, Number.isSafeInteger(seed ?? 0), 'a whole number')
-  check('logprobs', logprobs ?? 0, isWhole(logprobs ?? 0, 0, MAX_LOGPROBS), `a whole number from 0 to ${MAX_LOGPROBS}`)
+  check(
+    'logprobs',
+    logprobs ?? 0,
+    isWhole(logprobs ?? 0, 0, MAX_LOGPROBS),
+    `a whole number from 0 to ${MAX_LOGPROBS}`,
+  )
   check('ignoreEos', ignoreEos, typeof ignoreEos === 'boolean', 'true or false')
-  check('stopTokenIds', stopTokenIds, Array.isArray(stopTokenIds) && stopTokenIds.every(isToken), `a list, each ${tokenRule}`)
+  check(
+    'stopTokenIds',
+    stopTokenIds,
+    Array.isArray(stopTokenIds) && stopTokenIds.every(isToken),
+    `a list, each ${tokenRule}`,
+  )
   const topK = request.topK ?? 0
   check('topK', topK, isWhole(topK, 0), 'a whole number; 0 keeps every token')
   return {
@@ -44,7 +54,12 @@ export function resolveSampling(request: SamplingParams, vocabSize: number): Sam
     temperature: number('temperature', request.temperature ?? 1, 'from 0', (value) => value >= 0),
     topP: number('topP', request.topP ?? 1, 'above 0, at most 1', (value) => value > 0 && value <= 1),
     minP: number('minP', request.minP ?? 0, 'from 0 to 1', (value) => value >= 0 && value <= 1),
-    repetitionPenalty: number('repetitionPenalty', request.repetitionPenalty ?? 1, 'above 0', (value) => value > 0),
+    repetitionPenalty: number(
+      'repetitionPenalty',
+      request.repetitionPenalty ?? 1,
+      'above 0',
+      (value) => value > 0,
+    ),
     presencePenalty: number('presencePenalty', request.presencePenalty ?? 0, 'from -2 to 2', isPenalty),
     frequencyPenalty: number('frequencyPenalty', request.frequencyPenalty ?? 0, 'from -2 to 2', isPenalty),
     logitBias: biases(request.logitBias ?? {}, isToken, tokenRule),
@@ -58,21 +73,35 @@ export function refuseUnknownOptions(request: object): void {
     if (value === undefined || name in GENERATE_OPTIONS) continue
     const bare = (text: string) => text.replaceAll(/[^a-z]/gi, '').toLowerCase()
     const meant = Object.keys(GENERATE_OPTIONS).find((known) => bare(known) === bare(name))
-    const advice = meant === undefined ? `Known are: ${Object.keys(GENERATE_OPTIONS).join(', ')}.` : `Did you mean ${meant}?`
+    const advice =
+      meant === undefined
+        ? `Known are: ${Object.keys(GENERATE_OPTIONS).join(', ')}.`
+        : `Did you mean ${meant}?`
     throw new EngineError('bad_request', `generate has no option ${name}. ${advice}`)
   }
 }
 
 function stops(stop: string | readonly string[]): readonly string[] {
   const list = typeof stop === 'string' ? [stop] : stop
-  const fits = Array.isArray(list) && list.length <= MAX_STOPS && list.every((text) => typeof text === 'string' && text !== '')
+  const fits =
+    Array.isArray(list) &&
+    list.length <= MAX_STOPS &&
+    list.every((text) => typeof text === 'string' && text !== '')
   check('stop', stop, fits, `a string or at most ${MAX_STOPS} of them, none empty`)
   return list
 }
 
 function biases(logitBias: unknown, isToken: (value: unknown) => boolean, rule: string): [number, number][] {
-  check('logitBias', logitBias, typeof logitBias === 'object' && logitBias !== null, 'an object from token ids to numbers')
-  const entries = Object.entries(logitBias as object).map(([token, bias]): [number, unknown] => [Number(token), bias])
+  check(
+    'logitBias',
+    logitBias,
+    typeof logitBias === 'object' && logitBias !== null,
+    'an object from token ids to numbers',
+  )
+  const entries = Object.entries(logitBias as object).map(([token, bias]): [number, unknown] => [
+    Number(token),
+    bias,
+  ])
   for (const [token, bias] of entries) {
     check('logitBias', token, isToken(token), `keyed by ${rule}`)
     check(`logitBias of ${token}`, bias, typeof bias === 'number' && Number.isFinite(bias), 'a finite number')
@@ -86,7 +115,11 @@ function number(name: string, value: unknown, range: string, fits: (value: numbe
 }
 
 function check(name: string, value: unknown, fits: boolean, rule: string): void {
-  if (!fits) throw new EngineError('bad_request', `${name} is ${JSON.stringify(value) ?? String(value)}; it must be ${rule}.`)
+  if (!fits)
+    throw new EngineError(
+      'bad_request',
+      `${name} is ${JSON.stringify(value) ?? String(value)}; it must be ${rule}.`,
+    )
 }
 
 function isPenalty(value: number): boolean {

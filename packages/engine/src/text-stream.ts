@@ -21,7 +21,11 @@ export class TextStream {
   #stopped: string | undefined
 
   /** @param prompt what the text continues; its end is the first context. */
-  constructor(decode: (tokens: readonly number[]) => string, stop: readonly string[], prompt: readonly number[] = []) {
+  constructor(
+    decode: (tokens: readonly number[]) => string,
+    stop: readonly string[],
+    prompt: readonly number[] = [],
+  ) {
     this.#decode = decode
     this.#stop = stop
     this.#tokens = prompt.slice(-CONTEXT_TOKENS)

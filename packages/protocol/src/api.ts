@@ -16,7 +16,8 @@ export interface EngineApi {
   submit(request: GenerateRequest, port: MessagePort): Promise<void>
 }
 
-export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError }
+export type Answer<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError }
 
 export interface WorkerConfig {
   /** Absolute URLs of onnxruntime-web's `ort-wasm-simd-threaded.mjs` and `.wasm`. */

@@ -95,13 +95,20 @@ export function manifestProblem(value: unknown): string | undefined {
   }
   if (value['task'] !== 'generate') return `"task" ${JSON.stringify(value['task'])} is not one of: generate`
   if (!isCount(value['parameters'])) return '"parameters" must be a positive whole number'
-  return graphProblem(value['graph']) ?? filesProblem(value['files']) ?? tokenizerProblem(value['tokenizer']) ?? missingFile(value as unknown as Manifest)
+  return (
+    graphProblem(value['graph']) ??
+    filesProblem(value['files']) ??
+    tokenizerProblem(value['tokenizer']) ??
+    missingFile(value as unknown as Manifest)
+  )
 }
 
 function graphProblem(graph: unknown): string | undefined {
   if (!isRecord(graph)) return '"graph" is missing'
-  if (graph['kind'] !== 'decoder-gqa') return `"graph.kind" ${JSON.stringify(graph['kind'])} is not one of: decoder-gqa`
-  if (!['fp32', 'int8', 'q4'].includes(graph['weights'] as string)) return '"graph.weights" must be fp32, int8 or q4'
+  if (graph['kind'] !== 'decoder-gqa')
+    return `"graph.kind" ${JSON.stringify(graph['kind'])} is not one of: decoder-gqa`
+  if (!['fp32', 'int8', 'q4'].includes(graph['weights'] as string))
+    return '"graph.weights" must be fp32, int8 or q4'
   for (const key of ['architecture', 'file', 'externalData']) {
     if (typeof graph[key] !== 'string' || graph[key] === '') return `"graph.${key}" must be a string`
   }
@@ -121,18 +128,22 @@ function filesProblem(files: unknown): string | undefined {
     if (seen.has(path)) return `the file ${path} is listed twice`
     seen.add(path)
     if (!isCount(file['bytes'])) return `"bytes" of ${path} must be a positive whole number`
-    if (typeof file['sha256'] !== 'string' || !SHA256.test(file['sha256'])) return `"sha256" of ${path} must be 64 hex digits`
+    if (typeof file['sha256'] !== 'string' || !SHA256.test(file['sha256']))
+      return `"sha256" of ${path} must be 64 hex digits`
   }
   return undefined
 }
 
 function tokenizerProblem(tokenizer: unknown): string | undefined {
   if (!isRecord(tokenizer)) return '"tokenizer" is missing'
-  if (typeof tokenizer['file'] !== 'string' || typeof tokenizer['config'] !== 'string') return '"tokenizer" needs "file" and "config"'
+  if (typeof tokenizer['file'] !== 'string' || typeof tokenizer['config'] !== 'string')
+    return '"tokenizer" needs "file" and "config"'
   const eos = tokenizer['eosTokenIds']
-  if (!Array.isArray(eos) || !eos.every(isTokenId)) return '"tokenizer.eosTokenIds" must be a list of token ids'
+  if (!Array.isArray(eos) || !eos.every(isTokenId))
+    return '"tokenizer.eosTokenIds" must be a list of token ids'
   if (typeof tokenizer['addBos'] !== 'boolean') return '"tokenizer.addBos" must be true or false'
-  if (tokenizer['addBos'] && !isTokenId(tokenizer['bosTokenId'])) return '"tokenizer.bosTokenId" is needed where addBos is true'
+  if (tokenizer['addBos'] && !isTokenId(tokenizer['bosTokenId']))
+    return '"tokenizer.bosTokenId" is needed where addBos is true'
   return undefined
 }
 
@@ -144,7 +155,12 @@ function missingFile({ files, graph, tokenizer }: Manifest): string | undefined 
 }
 
 function isSafePath(path: string): boolean {
-  return path !== '' && !path.includes('\\') && !path.includes(':') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  return (
+    path !== '' &&
+    !path.includes('\\') &&
+    !path.includes(':') &&
+    path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  )
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

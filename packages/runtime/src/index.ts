@@ -1,5 +1,6 @@
 export { Device } from './backend/device.ts'
 export { ModelRepository } from './models/repository.ts'
+export type { OpenedModel } from './models/repository.ts'
 export { idbStore } from './storage/idb-store.ts'
 export { memoryStore } from './storage/memory-store.ts'
 export type { WeightStore } from './storage/weight-store.ts'

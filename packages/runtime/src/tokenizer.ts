@@ -15,7 +15,11 @@ export class Tokenizer {
    * Throws `bad_model` when either cannot be read.
    */
   constructor(file: Uint8Array, config: Uint8Array, spec: TokenizerSpec) {
-    const settings = parse(config, spec.config) as { chat_template?: unknown; bos_token?: unknown; eos_token?: unknown }
+    const settings = parse(config, spec.config) as {
+      chat_template?: unknown
+      bos_token?: unknown
+      eos_token?: unknown
+    }
     try {
       this.#tokenizer = new HuggingFaceTokenizer(parse(file, spec.file), settings)
     } catch (cause) {
@@ -45,19 +49,27 @@ export class Tokenizer {
 
   /** Text of tokens, special ones left out. */
   decode(tokens: readonly number[]): string {
-    return this.#tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false })
+    return this.#tokenizer.decode([...tokens], {
+      skip_special_tokens: true,
+      clean_up_tokenization_spaces: false,
+    })
   }
 
   /** A conversation as the prompt for its next answer. Throws `bad_request` when the model has no template or its template refuses. */
   renderChat(messages: readonly ChatMessage[]): string {
     if (this.#template === undefined) {
-      throw new EngineError('bad_request', 'This model has no chat template: send `prompt` instead of `messages`.')
+      throw new EngineError(
+        'bad_request',
+        'This model has no chat template: send `prompt` instead of `messages`.',
+      )
     }
     try {
       return this.#template.render({ messages, add_generation_prompt: true, ...this.#special })
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new EngineError('bad_request', `The model's chat template refuses these messages: ${reason}`, { cause })
+      throw new EngineError('bad_request', `The model's chat template refuses these messages: ${reason}`, {
+        cause,
+      })
     }
   }
 }

@@ -1,6 +1,14 @@
 import { expose } from 'comlink'
 import type { Cancel } from '@tabserve/engine'
-import type { Answer, EngineApi, ErrorCode, LoadCommand, LoadProgress, RequestCommand, RequestEvent } from '@tabserve/protocol'
+import type {
+  Answer,
+  EngineApi,
+  ErrorCode,
+  LoadCommand,
+  LoadProgress,
+  RequestCommand,
+  RequestEvent,
+} from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { idbStore, memoryStore } from '@tabserve/runtime'
 import { Server } from './server.ts'
@@ -25,14 +33,28 @@ export function startWorker(): void {
         const abort = new AbortController()
         port.onmessage = ({ data }: MessageEvent<LoadCommand>) => data.type === 'cancel' && abort.abort()
         try {
-          return await ready().load(request, (progress: LoadProgress) => port.postMessage(progress), abort.signal)
+          return await ready().load(
+            request,
+            (progress: LoadProgress) => port.postMessage(progress),
+            abort.signal,
+          )
         } finally {
           port.close()
         }
       }),
-    unload: (model) => answer('backend_failed', () => ready().unload(model).then(() => null)),
+    unload: (model) =>
+      answer('backend_failed', () =>
+        ready()
+          .unload(model)
+          .then(() => null),
+      ),
     list: () => answer('backend_failed', () => ready().list()),
-    clearCache: (url) => answer('storage', () => ready().clearCache(url).then(() => null)),
+    clearCache: (url) =>
+      answer('storage', () =>
+        ready()
+          .clearCache(url)
+          .then(() => null),
+      ),
     async submit(request, port) {
       const emit = (event: RequestEvent) => {
         port.postMessage(event)

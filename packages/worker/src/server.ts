@@ -1,7 +1,7 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type { GenerateRequest, LoadProgress, LoadRequest, ModelInfo, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { LoadedModel, WeightStore } from '@tabserve/runtime'
+import type { LoadedModel, OpenedModel, WeightStore } from '@tabserve/runtime'
 import { Device, ModelRepository, TASKS } from '@tabserve/runtime'
 
 interface Entry {
@@ -23,7 +23,11 @@ export class Server {
   }
 
   /** Loads the model folder at `request.url`. A model of the same name and version is replaced once the new one is ready. */
-  load(request: LoadRequest, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<ModelInfo> {
+  load(
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<ModelInfo> {
     return this.#inTurn(() => this.#load(request, onProgress, signal))
   }
 
@@ -49,11 +53,15 @@ export class Server {
     return this.#find(request.model).model.served.submit(request, emit)
   }
 
-  async #load(request: LoadRequest, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<ModelInfo> {
+  async #load(
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<ModelInfo> {
     const { url, refresh = false } = request
     const opened = await this.#repository.open(url, { signal, onProgress, refresh })
     const { manifest } = opened
-    const { served, report, ...facts } = await TASKS[manifest.task](opened, this.device, request, onProgress)
+    const { served, report, ...facts } = await this.#make(opened, request, onProgress)
     const info: ModelInfo = {
       ...facts,
       id: `${manifest.name}@${manifest.version}`,
@@ -68,6 +76,21 @@ export class Server {
     return info
   }
 
+  async #make(
+    opened: OpenedModel,
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+  ): Promise<LoadedModel> {
+    try {
+      return await TASKS[opened.manifest.task](opened, this.device, request, onProgress)
+    } catch (error) {
+      // Kept, it would be found again at every load, also after the server has a better one.
+      if (error instanceof EngineError && error.code === 'bad_model')
+        await this.#repository.clear(request.url)
+      throw error
+    }
+  }
+
   /** `name@version`, or `name` where only one version is loaded. */
   #find(id: string): Entry {
     const exact = this.#models.get(id)
@@ -75,7 +98,10 @@ export class Server {
     const named = [...this.#models.values()].filter((entry) => entry.info.manifest.name === id)
     if (named.length === 1 && named[0] !== undefined) return named[0]
     const loaded = [...this.#models.keys()].join(', ') || 'none'
-    const problem = named.length > 1 ? `${id} is loaded in several versions: say which` : `${String(id)} is not loaded: load it first`
+    const problem =
+      named.length > 1
+        ? `${id} is loaded in several versions: say which`
+        : `${String(id)} is not loaded: load it first`
     throw new EngineError('model_not_loaded', `${problem}. Loaded: ${loaded}.`)
   }
 

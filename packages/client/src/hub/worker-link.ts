@@ -70,7 +70,10 @@ class Death {
 
   die(reason: string): void {
     if (this.error !== undefined) return
-    this.error = new EngineError('engine_lost', `The worker is gone: ${reason}. Load the model again to go on.`)
+    this.error = new EngineError(
+      'engine_lost',
+      `The worker is gone: ${reason}. Load the model again to go on.`,
+    )
     for (const listener of this.#listeners) listener(this.error)
     this.#listeners.clear()
   }

@@ -37,7 +37,15 @@ class Harness {
   #device: Device | undefined
 
   /** Opens a model folder, past the weight store. The first call decides the threads. */
-  async open({ url, binding, assets, threads = 1, rows = 1, contextLength, maxTokensPerStep = 64 }: OpenOptions) {
+  async open({
+    url,
+    binding,
+    assets,
+    threads = 1,
+    rows = 1,
+    contextLength,
+    maxTokensPerStep = 64,
+  }: OpenOptions) {
     this.#device ??= new Device({ assets, threads, lifeLock: '' })
     const options = { signal: new AbortController().signal, onProgress: () => {}, refresh: true }
     const { manifest, files } = await new ModelRepository(memoryStore()).open(url, options)
@@ -62,7 +70,9 @@ class Harness {
   }
 
   async run(id: number, runs: readonly RunOptions[]): Promise<Float32Array[]> {
-    const { logits } = await this.#runner(id).run({ runs: runs.map((run) => ({ ...run, tokens: Int32Array.from(run.tokens) })) })
+    const { logits } = await this.#runner(id).run({
+      runs: runs.map((run) => ({ ...run, tokens: Int32Array.from(run.tokens) })),
+    })
     return logits.map((view) => view.slice())
   }
 
@@ -87,7 +97,11 @@ class Harness {
   }
 
   /** Reads `tokens` in windows of `window`: negative log-likelihood of each but a window's first, and the likeliest token there. */
-  async score(id: number, tokens: readonly number[], window: number): Promise<{ nll: number[]; top: number[] }> {
+  async score(
+    id: number,
+    tokens: readonly number[],
+    window: number,
+  ): Promise<{ nll: number[]; top: number[] }> {
     const nll: number[] = []
     const top: number[] = []
     const { vocabSize, maxTokensPerStep } = this.#runner(id).capabilities
@@ -95,7 +109,9 @@ class Harness {
       const piece = tokens.slice(begin, begin + window)
       for (let from = 0; from < piece.length; from += maxTokensPerStep) {
         const chunk = piece.slice(from, from + maxTokensPerStep)
-        const [logits = new Float32Array()] = await this.run(id, [{ row: 0, from, tokens: chunk, wantLogits: 'all' }])
+        const [logits = new Float32Array()] = await this.run(id, [
+          { row: 0, from, tokens: chunk, wantLogits: 'all' },
+        ])
         for (const at of chunk.keys()) {
           const next = piece[from + at + 1]
           if (next === undefined) continue
@@ -118,7 +134,9 @@ class Harness {
     const times: number[] = []
     for (let step = 0; step < steps; step++) {
       const started = performance.now()
-      await this.#runner(id).run({ runs: [{ row: 0, from: context, tokens: Int32Array.of(7), wantLogits: 'last' }] })
+      await this.#runner(id).run({
+        runs: [{ row: 0, from: context, tokens: Int32Array.of(7), wantLogits: 'last' }],
+      })
       times.push(performance.now() - started)
     }
     return times

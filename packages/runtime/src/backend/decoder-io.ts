@@ -13,7 +13,10 @@ export const LOGITS = 'logits'
 
 export function kvNames(layers: number): { past: readonly string[]; present: readonly string[] } {
   const of = (prefix: string) =>
-    Array.from({ length: layers }, (_, layer) => [`${prefix}.${layer}.key`, `${prefix}.${layer}.value`]).flat()
+    Array.from({ length: layers }, (_, layer) => [
+      `${prefix}.${layer}.key`,
+      `${prefix}.${layer}.value`,
+    ]).flat()
   return { past: of('past_key_values'), present: of('present') }
 }
 
@@ -28,7 +31,8 @@ export function checkNames(graph: DecoderGraph, inputs: readonly string[], outpu
   const { past, present } = kvNames(graph.layers)
   const difference = (found: readonly string[], wanted: readonly string[]) =>
     [...found.filter((name) => !wanted.includes(name)), ...wanted.filter((name) => !found.includes(name))][0]
-  const wrong = difference(inputs, [...Object.values(INPUT), ...past]) ?? difference(outputs, [LOGITS, ...present])
+  const wrong =
+    difference(inputs, [...Object.values(INPUT), ...past]) ?? difference(outputs, [LOGITS, ...present])
   if (wrong === undefined) return
   const message = `${graph.file} is not a ${graph.kind} graph of ${graph.layers} layers: ${wrong} is missing or unknown.`
   throw new EngineError('bad_model', message, { file: graph.file })
@@ -60,8 +64,10 @@ export function layOut(step: Step): Batch {
   const first = runs[0]
   if (first === undefined) throw new Error('an empty step')
   const width = first.tokens.length
-  if (runs.length > 1 && runs.some((run) => run.tokens.length !== 1)) throw new Error('several runs of several tokens')
-  if (runs.some((run, index) => run.row !== first.row + index)) throw new Error('the rows of a step must be neighbours')
+  if (runs.length > 1 && runs.some((run) => run.tokens.length !== 1))
+    throw new Error('several runs of several tokens')
+  if (runs.some((run, index) => run.row !== first.row + index))
+    throw new Error('the rows of a step must be neighbours')
   const ids = new Int32Array(runs.length * width)
   runs.forEach((run, index) => ids.set(run.tokens, index * width))
   const lengths = runs.map((run) => run.from + run.tokens.length)

@@ -47,13 +47,23 @@ export class Device {
       if (binding === 'heap') throw backendFailed(error)
       return { ...(await this.#throughPublic(graph, files, options)), bindingReason: messageOf(error) }
     }
-    return { runner: await creating(graph, HeapRunner.create(module, graph, files, options)), binding: 'heap' }
+    return {
+      runner: await creating(graph, HeapRunner.create(module, graph, files, options)),
+      binding: 'heap',
+    }
   }
 
-  async #throughPublic(graph: DecoderGraph, files: DecoderFiles, options: RunnerOptions): Promise<BoundRunner> {
+  async #throughPublic(
+    graph: DecoderGraph,
+    files: DecoderFiles,
+    options: RunnerOptions,
+  ): Promise<BoundRunner> {
     const ort = await this.#startPublic().catch((error: unknown) => Promise.reject(backendFailed(error)))
     const { PublicRunner } = await import('./public-runner.ts')
-    return { runner: await creating(graph, PublicRunner.create(ort, graph, files, options)), binding: 'public' }
+    return {
+      runner: await creating(graph, PublicRunner.create(ort, graph, files, options)),
+      binding: 'public',
+    }
   }
 
   #startHeap(): Promise<OrtModule> {
@@ -67,13 +77,16 @@ export class Device {
   async #start(): Promise<OrtModule> {
     const module = await startOrt(this.#assets, this.report.threads)
     const failure = await probeFailure(module)
-    if (failure !== undefined) throw new Error(`onnxruntime-web's heap interface failed its self-test: ${failure}`)
+    if (failure !== undefined)
+      throw new Error(`onnxruntime-web's heap interface failed its self-test: ${failure}`)
     return module
   }
 
   #startPublic(): Promise<PublicOrt> {
     // Loaded only where it is needed: the heap path does without it.
-    this.#public ??= import('./public-ort.ts').then(({ PublicOrt }) => new PublicOrt(this.#assets, this.report.threads))
+    this.#public ??= import('./public-ort.ts').then(
+      ({ PublicOrt }) => new PublicOrt(this.#assets, this.report.threads),
+    )
     return this.#public
   }
 }
@@ -90,7 +103,9 @@ async function creating(graph: DecoderGraph, runner: Promise<ModelRunner>): Prom
 
 function backendFailed(error: unknown): EngineError {
   const advice = "Check that the worker can fetch onnxruntime's .mjs and .wasm from the `assets` addresses."
-  return new EngineError('backend_failed', `onnxruntime did not start: ${messageOf(error)}. ${advice}`, { cause: error })
+  return new EngineError('backend_failed', `onnxruntime did not start: ${messageOf(error)}. ${advice}`, {
+    cause: error,
+  })
 }
 
 function messageOf(error: unknown): string {

@@ -28,7 +28,11 @@ export class HeapRunner implements ModelRunner {
     files: DecoderFiles,
     options: RunnerOptions,
   ): Promise<HeapRunner> {
-    const session = await HeapSession.create(module, files.graph, new Map([[graph.externalData, files.externalData]]))
+    const session = await HeapSession.create(
+      module,
+      files.graph,
+      new Map([[graph.externalData, files.externalData]]),
+    )
     try {
       checkNames(graph, session.inputNames, session.outputNames)
       return new HeapRunner(module, session, graph, options)
@@ -46,7 +50,13 @@ export class HeapRunner implements ModelRunner {
     const { rows, contextLength, maxTokensPerStep } = options
     this.#integers = allocate(module, 4 * (2 * maxTokensPerStep + 2 * rows + 1))
     this.#logits = allocate(module, 4 * graph.vocabSize)
-    this.capabilities = { mixed: false, maxRows: rows, maxContext: contextLength, maxTokensPerStep, vocabSize: graph.vocabSize }
+    this.capabilities = {
+      mixed: false,
+      maxRows: rows,
+      maxContext: contextLength,
+      maxTokensPerStep,
+      vocabSize: graph.vocabSize,
+    }
   }
 
   async run(step: Step): Promise<StepResult> {
@@ -88,7 +98,10 @@ export class HeapRunner implements ModelRunner {
     bind(INPUT.total, [totalLength], [])
     bind(INPUT.logitsIndex, logitsIndex, [logitsIndex.length])
     const shape = [logitsIndex.length, this.#graph.vocabSize] as const
-    tensors.set(LOGITS, heapTensor(this.#module, ELEMENT.float32, this.#logits, 4 * shape[0] * shape[1], shape))
+    tensors.set(
+      LOGITS,
+      heapTensor(this.#module, ELEMENT.float32, this.#logits, 4 * shape[0] * shape[1], shape),
+    )
     return tensors
   }
 

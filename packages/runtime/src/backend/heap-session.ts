@@ -26,10 +26,25 @@ export class HeapSession {
   readonly #names: readonly number[]
 
   /** Rejects with a plain `Error` when onnxruntime refuses the model. `graph` and `externalData` may be dropped afterwards. */
-  static async create(module: OrtModule, graph: Uint8Array, externalData: ReadonlyMap<string, Uint8Array>): Promise<HeapSession> {
+  static async create(
+    module: OrtModule,
+    graph: Uint8Array,
+    externalData: ReadonlyMap<string, Uint8Array>,
+  ): Promise<HeapSession> {
     for (const [path, bytes] of externalData) module.mountExternalData(path, bytes)
     const data = allocate(module, graph.byteLength)
-    const options = module._OrtCreateSessionOptions(OPTIMIZE_ALL, true, true, SEQUENTIAL, false, 0, 0, LOG_ERRORS, 0, 0)
+    const options = module._OrtCreateSessionOptions(
+      OPTIMIZE_ALL,
+      true,
+      true,
+      SEQUENTIAL,
+      false,
+      0,
+      0,
+      LOG_ERRORS,
+      0,
+      0,
+    )
     try {
       if (options === 0) throw lastError(module, 'session options were refused')
       module.HEAPU8.set(graph, data)
@@ -83,7 +98,8 @@ export class HeapSession {
   #counts(): readonly [number, number] {
     const { module, stack, out } = this.#out()
     try {
-      if (module._OrtGetInputOutputCount(this.#session, out, out + 4) !== 0) throw lastError(module, 'no input count')
+      if (module._OrtGetInputOutputCount(this.#session, out, out + 4) !== 0)
+        throw lastError(module, 'no input count')
       return [module.HEAP32[out >> 2] ?? 0, module.HEAP32[(out + 4) >> 2] ?? 0]
     } finally {
       module.stackRestore(stack)
@@ -93,7 +109,8 @@ export class HeapSession {
   #namePointer(index: number): number {
     const { module, stack, out } = this.#out()
     try {
-      if (module._OrtGetInputOutputMetadata(this.#session, index, out, out + 4) !== 0) throw lastError(module, 'no input name')
+      if (module._OrtGetInputOutputMetadata(this.#session, index, out, out + 4) !== 0)
+        throw lastError(module, 'no input name')
       module._OrtFree(module.HEAP32[(out + 4) >> 2] ?? 0)
       return module.HEAP32[out >> 2] ?? 0
     } finally {
@@ -116,7 +133,13 @@ export function allocate(module: OrtModule, bytes: number): number {
 }
 
 /** A tensor over `bytes` of heap memory at `data`, without a copy. */
-export function heapTensor(module: OrtModule, type: number, data: number, bytes: number, dims: readonly number[]): TensorHandle {
+export function heapTensor(
+  module: OrtModule,
+  type: number,
+  data: number,
+  bytes: number,
+  dims: readonly number[],
+): TensorHandle {
   const stack = module.stackSave()
   try {
     const shape = module.stackAlloc(4 * Math.max(1, dims.length))

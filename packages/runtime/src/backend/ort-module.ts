@@ -38,7 +38,14 @@ export interface OrtModule {
   _OrtGetInputOutputCount(session: number, inputsOut: number, outputsOut: number): number
   _OrtGetInputOutputMetadata(session: number, index: number, nameOut: number, metadataOut: number): number
   _OrtFree(pointer: number): number
-  _OrtCreateTensor(type: number, data: number, bytes: number, dims: number, rank: number, location: number): number
+  _OrtCreateTensor(
+    type: number,
+    data: number,
+    bytes: number,
+    dims: number,
+    rank: number,
+    location: number,
+  ): number
   _OrtReleaseTensor(tensor: number): number
   _OrtRun(
     session: number,

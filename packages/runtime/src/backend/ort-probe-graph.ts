@@ -1,7 +1,20 @@
 import type { DecoderGraph } from '@tabserve/protocol'
 
 /** The smallest decoder that `convert random` makes, for `ort-probe.ts`; its weights are made up there. */
-export const PROBE_GRAPH: DecoderGraph = {"kind": "decoder-gqa", "architecture": "llama", "file": "model.onnx", "externalData": "model.onnx.data", "weights": "fp32", "layers": 1, "heads": 2, "kvHeads": 1, "headDim": 16, "hiddenSize": 32, "vocabSize": 288, "contextLength": 32}
+export const PROBE_GRAPH: DecoderGraph = {
+  kind: 'decoder-gqa',
+  architecture: 'llama',
+  file: 'model.onnx',
+  externalData: 'model.onnx.data',
+  weights: 'fp32',
+  layers: 1,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 16,
+  hiddenSize: 32,
+  vocabSize: 288,
+  contextLength: 32,
+}
 
 export const PROBE_DATA_BYTES = 63488
 

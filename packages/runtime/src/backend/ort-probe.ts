@@ -32,7 +32,10 @@ export async function probeFailure(module: OrtModule): Promise<string | undefine
 
 /** The decoder's files, with weights from a formula: any numbers do, as long as they are always the same. */
 export function probeFiles(): { graph: Uint8Array; externalData: Uint8Array } {
-  const weights = Float32Array.from({ length: PROBE_DATA_BYTES / 4 }, (_, index) => Math.sin(index * 12.9898) / 2)
+  const weights = Float32Array.from(
+    { length: PROBE_DATA_BYTES / 4 },
+    (_, index) => Math.sin(index * 12.9898) / 2,
+  )
   return { graph: probeOnnx(), externalData: new Uint8Array(weights.buffer) }
 }
 

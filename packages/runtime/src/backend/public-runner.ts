@@ -43,7 +43,12 @@ export class PublicRunner implements ModelRunner {
     }
   }
 
-  private constructor(ort: PublicOrt, session: InferenceSession, graph: DecoderGraph, options: RunnerOptions) {
+  private constructor(
+    ort: PublicOrt,
+    session: InferenceSession,
+    graph: DecoderGraph,
+    options: RunnerOptions,
+  ) {
     this.#ort = ort
     this.#session = session
     this.#graph = graph
@@ -53,7 +58,13 @@ export class PublicRunner implements ModelRunner {
     this.#present = present
     this.#rowSize = graph.kvHeads * contextLength * graph.headDim
     this.#kv = past.map(() => new Float32Array(rows * this.#rowSize))
-    this.capabilities = { mixed: false, maxRows: rows, maxContext: contextLength, maxTokensPerStep, vocabSize: graph.vocabSize }
+    this.capabilities = {
+      mixed: false,
+      maxRows: rows,
+      maxContext: contextLength,
+      maxTokensPerStep,
+      vocabSize: graph.vocabSize,
+    }
   }
 
   async run(step: Step): Promise<StepResult> {
@@ -61,14 +72,17 @@ export class PublicRunner implements ModelRunner {
     const { firstRow, numRows } = batch
     const { kvHeads, headDim, vocabSize } = this.#graph
     const dims = [numRows, kvHeads, this.capabilities.maxContext, headDim]
-    const rowsOf = (kv: Float32Array) => kv.subarray(firstRow * this.#rowSize, (firstRow + numRows) * this.#rowSize)
+    const rowsOf = (kv: Float32Array) =>
+      kv.subarray(firstRow * this.#rowSize, (firstRow + numRows) * this.#rowSize)
     const feeds: Record<string, Tensor> = {
       [INPUT.ids]: new Tensor('int32', batch.ids, [numRows, batch.width]),
       [INPUT.seqlens]: new Tensor('int32', batch.seqlens, [numRows]),
       [INPUT.total]: new Tensor('int32', Int32Array.of(batch.totalLength), []),
       [INPUT.logitsIndex]: new Tensor('int32', batch.logitsIndex, [batch.logitsIndex.length]),
     }
-    this.#kv.forEach((kv, index) => (feeds[this.#past[index] ?? ''] = new Tensor('float32', rowsOf(kv), dims)))
+    this.#kv.forEach(
+      (kv, index) => (feeds[this.#past[index] ?? ''] = new Tensor('float32', rowsOf(kv), dims)),
+    )
     const results = await this.#ort.call(() => this.#session.run(feeds))
     const present = this.#present.map((name) => floats(results, name))
     // The whole pool came back: it is the next past as it is, without another copy.

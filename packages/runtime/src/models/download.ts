@@ -40,25 +40,45 @@ export async function downloadFile(
     throw integrity(url, file, `The manifest promises ${file.bytes} bytes and ${found} came.`)
   }
   const sha256 = hash.hex()
-  if (sha256 !== file.sha256) throw integrity(url, file, `Its SHA-256 is ${sha256}, the manifest says ${file.sha256}.`)
+  if (sha256 !== file.sha256)
+    throw integrity(url, file, `Its SHA-256 is ${sha256}, the manifest says ${file.sha256}.`)
   return bytes
 }
 
-async function request(url: string, name: string, signal: AbortSignal, cache: RequestCache): Promise<Response> {
-  const response = await reading(url, name, signal, () => fetch(url, { signal, cache, credentials: 'same-origin' }))
+async function request(
+  url: string,
+  name: string,
+  signal: AbortSignal,
+  cache: RequestCache,
+): Promise<Response> {
+  const response = await reading(url, name, signal, () =>
+    fetch(url, { signal, cache, credentials: 'same-origin' }),
+  )
   if (response.ok) return response
   await response.body?.cancel()
   const code = response.status === 404 || response.status === 410 ? 'model_not_found' : 'network'
-  throw new EngineError(code, `${url} answered ${response.status}. Check the model's address and that ${name} is there.`, { file: name })
+  throw new EngineError(
+    code,
+    `${url} answered ${response.status}. Check the model's address and that ${name} is there.`,
+    { file: name },
+  )
 }
 
 /** Runs one piece of network work and gives its failure our codes. */
-async function reading<T>(url: string, name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+async function reading<T>(
+  url: string,
+  name: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work()
   } catch (cause) {
     if (signal.aborted) throw new EngineError('aborted', 'The download was stopped.', { file: name, cause })
-    throw new EngineError('network', `${url} could not be fetched. Check the connection and try again.`, { file: name, cause })
+    throw new EngineError('network', `${url} could not be fetched. Check the connection and try again.`, {
+      file: name,
+      cause,
+    })
   }
 }
 
@@ -78,6 +98,11 @@ async function* piecesOf(response: Response): AsyncGenerator<Uint8Array> {
 }
 
 function integrity(url: string, file: ManifestFile, found: string): EngineError {
-  const advice = 'Nothing was kept. Load again; if it stays, the server holds another file than the manifest describes.'
-  return new EngineError('integrity', `${url} is not the file that the manifest describes. ${found} ${advice}`, { file: file.path })
+  const advice =
+    'Nothing was kept. Load again; if it stays, the server holds another file than the manifest describes.'
+  return new EngineError(
+    'integrity',
+    `${url} is not the file that the manifest describes. ${found} ${advice}`,
+    { file: file.path },
+  )
 }

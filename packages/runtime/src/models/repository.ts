@@ -42,6 +42,7 @@ export class ModelRepository {
     const text = kept ?? (await downloadText(new URL(MANIFEST, folder).href, MANIFEST, signal))
     const manifest = parseManifest(text, folder)
     const files = new Map<string, Uint8Array<ArrayBuffer>>()
+    const written: string[] = []
     const totalBytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
     const bytesFrom = { network: 0, store: 0 }
     let notStored: string | undefined
@@ -50,18 +51,32 @@ export class ModelRepository {
       const count = (source: 'network' | 'store') => (bytes: number) => {
         bytesFrom[source] += bytes
         const loadedBytes = bytesFrom.network + bytesFrom.store
-        onProgress({ type: 'load-progress', phase: 'fetch', file: file.path, source, loadedBytes, totalBytes })
+        onProgress({
+          type: 'load-progress',
+          phase: 'fetch',
+          file: file.path,
+          source,
+          loadedBytes,
+          totalBytes,
+        })
       }
       const stored = await this.#readStored(file)
       if (stored !== undefined) count('store')(stored.byteLength)
-      const bytes = stored ?? (await downloadFile(folder, file, signal, count('network')))
+      const bytes = stored ?? (await this.#download(folder, file, signal, count('network'), written))
       onProgress({ type: 'load-progress', phase: 'verify', file: file.path })
-      if (stored === undefined) notStored ??= await failureOf(this.#store.writeFile(file.sha256, bytes))
+      if (stored === undefined) {
+        notStored ??= await failureOf(this.#store.writeFile(file.sha256, bytes))
+        written.push(file.sha256)
+      }
       files.set(file.path, bytes)
     }
     // The manifest last: where one is kept, its files were.
     notStored ??= await failureOf(this.#store.writeManifest(folder, text))
-    const report = { networkBytes: bytesFrom.network, storedBytes: bytesFrom.store, fetchMs: performance.now() - started }
+    const report = {
+      networkBytes: bytesFrom.network,
+      storedBytes: bytesFrom.store,
+      fetchMs: performance.now() - started,
+    }
     return { manifest, files, report: notStored === undefined ? report : { ...report, notStored } }
   }
 
@@ -73,9 +88,30 @@ export class ModelRepository {
       const mine = await this.#filesOf(folder)
       const others = (await this.#store.listManifests()).filter((other) => other !== folder)
       const used = new Set((await Promise.all(others.map((other) => this.#filesOf(other)))).flat())
-      await this.#store.remove(folder, mine.filter((sha256) => !used.has(sha256)))
+      await this.#store.remove(
+        folder,
+        mine.filter((sha256) => !used.has(sha256)),
+      )
     } catch (cause) {
       throw new EngineError('storage', `The weight store could not be cleared: ${String(cause)}`, { cause })
+    }
+  }
+
+  /** A folder with one bad file is not trusted with the others: what this load had kept of it is forgotten. */
+  async #download(
+    folder: string,
+    file: ManifestFile,
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void,
+    written: readonly string[],
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      return await downloadFile(folder, file, signal, onBytes)
+    } catch (error) {
+      const bad = error instanceof EngineError && error.code === 'integrity'
+      // The download's error is the news; a store that cannot forget just now holds nothing wrong.
+      if (bad) await failureOf(this.#store.remove(folder, written))
+      throw error
     }
   }
 

@@ -36,7 +36,10 @@ export function idbStore(name = 'tabserve-weights'): WeightStore {
     },
     async writeFile(sha256, bytes) {
       for (let from = 0, index = 0; from < bytes.byteLength; from += CHUNK_BYTES, index++) {
-        const chunk = bytes.buffer.slice(bytes.byteOffset + from, bytes.byteOffset + Math.min(from + CHUNK_BYTES, bytes.byteLength))
+        const chunk = bytes.buffer.slice(
+          bytes.byteOffset + from,
+          bytes.byteOffset + Math.min(from + CHUNK_BYTES, bytes.byteLength),
+        )
         await set(chunkKey(sha256, index), chunk, store)
       }
       await set(fileKey(sha256), { bytes: bytes.byteLength } satisfies FileEntry, store)

@@ -36,27 +36,39 @@ export class GenerateModel implements Served {
   }
 
   async dispose(): Promise<void> {
-    await this.#engine.dispose({ code: 'engine_lost', message: 'The model was unloaded before the answer was complete.' })
+    await this.#engine.dispose({
+      code: 'engine_lost',
+      message: 'The model was unloaded before the answer was complete.',
+    })
     await this.#runner.dispose()
   }
 
   #promptOf({ prompt, promptTokens, messages }: GenerateRequest): readonly number[] {
     const given = [prompt, promptTokens, messages].filter((value) => value !== undefined)
     if (given.length !== 1) {
-      throw new EngineError('bad_request', `A request needs exactly one of prompt, promptTokens and messages; ${given.length} were given.`)
+      throw new EngineError(
+        'bad_request',
+        `A request needs exactly one of prompt, promptTokens and messages; ${given.length} were given.`,
+      )
     }
     if (promptTokens !== undefined) return this.#checkTokens(promptTokens)
-    if (messages !== undefined) return this.#tokenizer.encode(this.#tokenizer.renderChat(checkMessages(messages)))
+    if (messages !== undefined)
+      return this.#tokenizer.encode(this.#tokenizer.renderChat(checkMessages(messages)))
     if (typeof prompt !== 'string') throw new EngineError('bad_request', 'prompt must be a string.')
-    if (prompt === '') throw new EngineError('bad_request', 'The prompt is empty: give it at least one character.')
+    if (prompt === '')
+      throw new EngineError('bad_request', 'The prompt is empty: give it at least one character.')
     return this.#tokenizer.encode(prompt)
   }
 
   #checkTokens(tokens: readonly number[]): readonly number[] {
     const { vocabSize } = this.#runner.capabilities
-    const isToken = (token: unknown) => Number.isInteger(token) && (token as number) >= 0 && (token as number) < vocabSize
+    const isToken = (token: unknown) =>
+      Number.isInteger(token) && (token as number) >= 0 && (token as number) < vocabSize
     if (Array.isArray(tokens) && tokens.every(isToken)) return tokens
-    throw new EngineError('bad_request', `promptTokens must be a list of whole numbers from 0 to ${vocabSize - 1}.`)
+    throw new EngineError(
+      'bad_request',
+      `promptTokens must be a list of whole numbers from 0 to ${vocabSize - 1}.`,
+    )
   }
 }
 
@@ -67,7 +79,10 @@ function checkMessages(messages: GenerateRequest['messages'] & {}): GenerateRequ
   for (const [index, message] of messages.entries()) {
     const { role, content } = (message ?? {}) as { role?: unknown; content?: unknown }
     if (!['system', 'user', 'assistant'].includes(role as string) || typeof content !== 'string') {
-      throw new EngineError('bad_request', `messages[${index}] needs a role (system, user or assistant) and a string as content.`)
+      throw new EngineError(
+        'bad_request',
+        `messages[${index}] needs a role (system, user or assistant) and a string as content.`,
+      )
     }
   }
   return messages

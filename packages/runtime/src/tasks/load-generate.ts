@@ -20,7 +20,11 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
   onProgress({ type: 'load-progress', phase: 'create' })
   const started = performance.now()
   const decoder = { graph: bytesOf(graph.file), externalData: bytesOf(graph.externalData) }
-  const options: RunnerOptions = { rows: 1, contextLength, maxTokensPerStep: Math.min(MAX_TOKENS_PER_STEP, contextLength) }
+  const options: RunnerOptions = {
+    rows: 1,
+    contextLength,
+    maxTokensPerStep: Math.min(MAX_TOKENS_PER_STEP, contextLength),
+  }
   const { runner, ...bound } = await device.createRunner(graph, decoder, request.binding ?? 'auto', options)
   const created = performance.now()
 
@@ -30,7 +34,10 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
   } catch (cause) {
     await runner.dispose()
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new EngineError('bad_model', `${graph.file} loads but does not run: ${reason}`, { file: graph.file, cause })
+    throw new EngineError('bad_model', `${graph.file} loads but does not run: ${reason}`, {
+      file: graph.file,
+      cause,
+    })
   }
   return {
     ...bound,
@@ -55,5 +62,8 @@ function kvBytes({ layers, kvHeads, headDim }: DecoderGraph, { rows, contextLeng
 
 function checkContextLength(wanted: number, largest: number): number {
   if (Number.isInteger(wanted) && wanted >= 2 && wanted <= largest) return wanted
-  throw new EngineError('bad_request', `contextLength ${wanted} must be a whole number from 2 to ${largest}, the model's context.`)
+  throw new EngineError(
+    'bad_request',
+    `contextLength ${wanted} must be a whole number from 2 to ${largest}, the model's context.`,
+  )
 }

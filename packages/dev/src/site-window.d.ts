@@ -1,0 +1,12 @@
+import type { Client, ClientOptions } from 'tabserve'
+
+declare global {
+  interface Window {
+    /** What `tabserve.global.js` puts there. */
+    tabserve: { createClient(options?: Partial<ClientOptions>): Promise<Client> }
+    /** Where tests keep their client between two calls into the page. */
+    client: Client
+    /** Exposed by `generate.ts`. */
+    writeToTerminal(text: string): void
+  }
+}

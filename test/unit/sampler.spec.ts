@@ -1,0 +1,105 @@
+import { expect, test } from 'playwright/test'
+import { TokenHistory } from '../../packages/engine/src/logits-processors.ts'
+import { Random } from '../../packages/engine/src/random.ts'
+import { Sampler } from '../../packages/engine/src/sampler.ts'
+import { resolveSampling } from '../../packages/engine/src/sampling-params.ts'
+import type { SamplingParams } from '../../packages/protocol/src/index.ts'
+
+const none = new TokenHistory([])
+
+function samplerOf(options: SamplingParams, vocabSize: number) {
+  return new Sampler(resolveSampling(options, vocabSize), new Random(options.seed ?? 5))
+}
+
+/** How often each token is drawn. */
+function draw(options: SamplingParams, logits: readonly number[], times: number): number[] {
+  const sampler = samplerOf(options, logits.length)
+  const counts = logits.map(() => 0)
+  for (let index = 0; index < times; index++) counts[sampler.sample(Float32Array.from(logits), none).token]! += 1
+  return counts
+}
+
+test('temperature 0 takes the likeliest token, the lowest id of equals, and no NaN', () => {
+  expect(samplerOf({ temperature: 0 }, 5).sample(Float32Array.of(NaN, 1, 3, 3, NaN), none).token).toBe(2)
+})
+
+test('a row without one usable logit is a failure of the model', () => {
+  for (const value of [NaN, -Infinity]) {
+    for (const temperature of [0, 1]) {
+      const sampler = samplerOf({ temperature }, 3)
+      expect(() => sampler.sample(new Float32Array(3).fill(value), none)).toThrow(
+        expect.objectContaining({ code: 'backend_failed' }),
+      )
+    }
+  }
+})
+
+test('the same seed draws the same tokens', () => {
+  const logits = Array.from({ length: 50 }, (_, index) => Math.sin(index))
+  expect(draw({ seed: 9 }, logits, 40)).toEqual(draw({ seed: 9 }, logits, 40))
+})
+
+test('tokens are drawn as often as softmax(logits / temperature) says', () => {
+  const logits = [2, 1, 0, -1, -Infinity]
+  for (const temperature of [0.5, 1, 2]) {
+    const weights = logits.map((logit) => Math.exp(logit / temperature))
+    const total = weights.reduce((sum, weight) => sum + weight, 0)
+    const counts = draw({ temperature }, logits, 20_000)
+    let chiSquare = 0
+    weights.forEach((weight, token) => {
+      const expected = (20_000 * weight) / total
+      if (expected > 0) chiSquare += (counts[token]! - expected) ** 2 / expected
+    })
+    expect(chiSquare).toBeLessThan(16.3) // 3 degrees of freedom: 0.1 % of good samplers exceed it
+    expect(counts[4]).toBe(0)
+  }
+})
+
+test('of equal tokens at the edge of top-k and top-p, the lowest ids are kept', () => {
+  expect(draw({ topK: 2 }, [1, 1, 1, 1], 300).map((count) => count > 0)).toEqual([true, true, false, false])
+  expect(draw({ topP: 0.5 }, [1, 1, 1, 1], 300).map((count) => count > 0)).toEqual([true, true, false, false])
+})
+
+/** The definition, word for word, with a full sort. */
+function naiveKept(logits: readonly number[], { temperature = 1, topK = 0, topP = 1, minP = 0 }: SamplingParams) {
+  const max = Math.max(...logits)
+  let kept = logits.map((logit, token) => ({ token, weight: Math.exp((logit - max) / temperature) }))
+  kept = kept.filter(({ weight }) => weight >= minP).sort((a, b) => b.weight - a.weight || a.token - b.token)
+  if (topK > 0) kept = kept.slice(0, topK)
+  const total = kept.reduce((sum, { weight }) => sum + weight, 0)
+  let mass = 0
+  const size = kept.findIndex(({ weight }) => (mass += weight) >= topP * total) + 1
+  return kept.slice(0, topP < 1 ? size : kept.length)
+}
+
+test('whatever the parameters, only the kept set of a full sort is drawn, and all of it', () => {
+  const random = new Random(11)
+  for (let round = 0; round < 300; round++) {
+    const vocabSize = 2 + Math.floor(random.next() * 30)
+    const logits = Array.from({ length: vocabSize }, () => Math.fround(random.next() * 6 - 3))
+    const options: SamplingParams = {
+      temperature: 0.3 + random.next() * 2,
+      topK: Math.floor(random.next() * 12),
+      topP: random.next() < 0.3 ? 1 : 0.05 + random.next() * 0.9,
+      minP: random.next() < 0.5 ? 0 : random.next() * 0.5,
+    }
+    const kept = naiveKept(logits, options)
+    const total = kept.reduce((sum, { weight }) => sum + weight, 0)
+    const counts = draw(options, logits, 400)
+    const share = new Map(kept.map(({ token, weight }) => [token, weight / total]))
+    counts.forEach((count, token) => {
+      const likely = share.get(token)
+      if (likely === undefined) expect(count, JSON.stringify({ options, logits, token })).toBe(0)
+      else if (likely > 0.06) expect(count).toBeGreaterThan(0) // missed by chance: 0.94^400 = 2e-11
+    })
+  }
+})
+
+test('log-probabilities are those of the model, before any option changes the logits', () => {
+  const options: SamplingParams = { temperature: 0, logprobs: 2, logitBias: { 0: -100, 2: 50 } }
+  const { token, logprob } = samplerOf(options, 3).sample(Float32Array.of(Math.log(2), Math.log(5), Math.log(3)), none)
+  expect(token).toBe(2)
+  expect(logprob?.logprob).toBeCloseTo(Math.log(0.3), 5)
+  expect(logprob?.top.map((entry) => entry.token)).toEqual([1, 2])
+  expect(logprob?.top[0]?.logprob).toBeCloseTo(Math.log(0.5), 5)
+})
