@@ -11,6 +11,12 @@ import {
   maxDifference,
   relativeRmse,
 } from '../../packages/convert/test/decoder-session.ts'
+import type { DecoderSpec, Matrix } from '../../packages/convert/src/graph/decoder-spec.ts'
+import { Q4_BLOCK, fitsQ4, quantizeQ4 } from '../../packages/convert/src/quantization/q4.ts'
+import { QuantizationError } from '../../packages/convert/src/quantization/report.ts'
+import { randomDecoder } from '../../packages/convert/src/random-model.ts'
+import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
+import { writeModel } from '../../packages/convert/src/write-model.ts'
 import { SHARED_ABSENT, hasShared, shared } from '../../packages/convert/test/shared.ts'
 
 /** What an independent implementation made of stories260K: `greedy_ids` begins with the prompt. */
@@ -199,7 +205,12 @@ test('q4: the graph computes with exactly the weights that quantisation left, ni
   const spec = randomDecoder(SHAPE, 32, 3, true)
   const open = async (decoder: DecoderSpec, weights: WeightForm): Promise<DecoderSession> => {
     const out = join(folder, `exact-${weights}`)
-    await writeModel(decoder, syntheticVocabulary(SHAPE.vocabSize), { out, name: 'exact', version: '1', weights })
+    await writeModel(decoder, syntheticVocabulary(SHAPE.vocabSize), {
+      out,
+      name: 'exact',
+      version: '1',
+      weights,
+    })
     return DecoderSession.open(out)
   }
   const quantized = await prefilled(await open(spec, 'q4'), PROMPTS[0] ?? [])

@@ -34,7 +34,12 @@ export function makeRandomModel(options: RandomOptions): Promise<ConvertResult> 
 }
 
 /** Seeded weights in which activations stay near one. */
-export function randomDecoder(shape: RandomShape, contextLength: number, seed: number, tied: boolean): DecoderSpec {
+export function randomDecoder(
+  shape: RandomShape,
+  contextLength: number,
+  seed: number,
+  tied: boolean,
+): DecoderSpec {
   const { hiddenSize, heads, kvHeads, hiddenDim, vocabSize } = shape
   const headDim = hiddenSize / heads
   const source = new NormalSource(seed)

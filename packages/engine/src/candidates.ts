@@ -1,68 +1,88 @@
 /** Buckets of the nucleus search: a token's bucket is its distance from the best, in steps of 1/64 of a natural-log unit. */
 const BUCKETS = 2048
 const BUCKETS_PER_NAT = 64
+/** A token e^-40 times as likely as the best cannot be drawn: a draw has 53 random bits, and e^-40 < 2^-57. */
+const LEAST_LOG_WEIGHT = -40
 
 /**
- * The tokens that may still be drawn, with their weights e^((logit − max) / temperature). Tokens stay in ascending order of
- * id, so that a draw depends on the distribution and not on how it was found. Buffers are kept from token to token.
+ * The tokens that may still be drawn. Selection compares logits as they are, so ties are the logits' own; weights,
+ * e^((logit − max) / temperature), are computed for what is left. Tokens stay in ascending order of id, so that a draw
+ * depends on the distribution and not on how it was found. Buffers are kept from token to token.
  */
 export class Candidates {
   #tokens = new Uint32Array(0)
+  #logits = new Float32Array(0)
   #weights = new Float32Array(0)
   #scratch = new Float32Array(0)
   readonly #mass = new Float64Array(BUCKETS)
   #count = 0
+  #max = 0
+  #temperature = 1
 
-  /** Takes every token whose weight is at least `minP` (the best one weighs 1). NaN is never taken. */
+  /** Takes every token at least `minP` times as likely as the best one, whose logit is `max`. NaN is never taken. */
   fill(logits: Float32Array, max: number, temperature: number, minP: number): void {
     if (this.#tokens.length < logits.length) {
       this.#tokens = new Uint32Array(logits.length)
+      this.#logits = new Float32Array(logits.length)
       this.#weights = new Float32Array(logits.length)
       this.#scratch = new Float32Array(logits.length)
     }
+    this.#max = max
+    this.#temperature = temperature
+    const least = max + temperature * Math.max(LEAST_LOG_WEIGHT, Math.log(minP))
     let count = 0
     for (let token = 0; token < logits.length; token++) {
-      const weight = Math.fround(Math.exp((logits[token]! - max) / temperature))
-      if (!(weight > 0 && weight >= minP)) continue
+      const logit = logits[token]!
+      if (!(logit >= least)) continue
       this.#tokens[count] = token
-      this.#weights[count++] = weight
+      this.#logits[count++] = logit
     }
     this.#count = count
   }
 
-  /** Keeps the `k` heaviest; of equal ones at the edge, those with the lowest ids. */
+  /** Keeps the `k` likeliest; of equal ones at the edge, those with the lowest ids. */
   keepTop(k: number): void {
     if (k >= this.#count) return
     const edge = this.#kthLargest(k)
     let above = 0
-    for (let index = 0; index < this.#count; index++) if (this.#weights[index]! > edge) above++
+    for (let index = 0; index < this.#count; index++) if (this.#logits[index]! > edge) above++
     this.#keepFrom(edge, k - above)
   }
 
-  /** Keeps the smallest set of heaviest tokens whose share of the weight reaches `p`. */
+  /** Computes the weights of what is left; `keepNucleus` and `pick` use them. */
+  weigh(): void {
+    for (let index = 0; index < this.#count; index++) {
+      this.#weights[index] = Math.exp((this.#logits[index]! - this.#max) / this.#temperature)
+    }
+  }
+
+  /** Keeps the smallest set of likeliest tokens whose share of the weight reaches `p`. */
   keepNucleus(p: number): void {
     const mass = this.#mass.fill(0)
     let total = 0
     for (let index = 0; index < this.#count; index++) {
       const weight = this.#weights[index]!
-      mass[bucketOf(weight)]! += weight
+      mass[this.#bucketOf(index)]! += weight
       total += weight
     }
-    // Whole buckets from the heaviest down; then the one bucket where the share is reached, token by token.
+    // Whole buckets from the likeliest down; then the one bucket where the share is reached, token by token.
     let wanted = p * total
     let bucket = 0
     while (bucket < BUCKETS - 1 && mass[bucket]! < wanted) wanted -= mass[bucket++]!
     let size = 0
     for (let index = 0; index < this.#count; index++) {
-      const weight = this.#weights[index]!
-      if (bucketOf(weight) === bucket) this.#scratch[size++] = weight
+      if (this.#bucketOf(index) === bucket) this.#scratch[size++] = this.#logits[index]!
     }
-    const descending = this.#scratch.subarray(0, size).sort().reverse()
+    const ascending = this.#scratch.subarray(0, size).sort()
     let taken = 0
-    while (taken < size && wanted > 0) wanted -= descending[taken++]!
-    const edge = descending[Math.max(0, taken - 1)]!
     let ties = 0
-    for (let index = 0; index < taken; index++) if (descending[index] === edge) ties++
+    let edge = Infinity
+    while (taken < size && (wanted > 0 || taken === 0)) {
+      const logit = ascending[size - 1 - taken++]!
+      ties = logit === edge ? ties + 1 : 1
+      edge = logit
+      wanted -= Math.fround(Math.exp((logit - this.#max) / this.#temperature))
+    }
     this.#keepFrom(edge, ties)
   }
 
@@ -78,22 +98,29 @@ export class Candidates {
     return this.#tokens[this.#count - 1]! // rounding left a crumb
   }
 
-  /** Keeps what is heavier than `edge`, and the first `ties` of what weighs the same. */
+  /** Keeps what is likelier than `edge`, and the first `ties` of what is as likely. */
   #keepFrom(edge: number, ties: number): void {
     let kept = 0
     for (let index = 0; index < this.#count; index++) {
-      const weight = this.#weights[index]!
-      if (weight < edge || (weight === edge && ties-- <= 0)) continue
+      const logit = this.#logits[index]!
+      if (logit < edge || (logit === edge && ties-- <= 0)) continue
       this.#tokens[kept] = this.#tokens[index]!
-      this.#weights[kept++] = weight
+      this.#weights[kept] = this.#weights[index]!
+      this.#logits[kept++] = logit
     }
     this.#count = kept
+  }
+
+  /** 0 holds the likeliest. Everything beyond the last bucket's edge shares that bucket, which is sorted like any other. */
+  #bucketOf(index: number): number {
+    const distance = ((this.#max - this.#logits[index]!) * BUCKETS_PER_NAT) / this.#temperature
+    return distance < BUCKETS - 1 ? distance | 0 : BUCKETS - 1
   }
 
   /** Quickselect (Hoare, 1961) on a copy, with the middle as pivot. */
   #kthLargest(k: number): number {
     const values = this.#scratch
-    values.set(this.#weights.subarray(0, this.#count))
+    values.set(this.#logits.subarray(0, this.#count))
     let low = 0
     let high = this.#count - 1
     while (low < high) {
@@ -114,9 +141,4 @@ export class Candidates {
     }
     return values[k - 1]!
   }
-}
-
-/** 0 holds the heaviest. Everything beyond the last bucket's edge shares that bucket, which is sorted like any other. */
-function bucketOf(weight: number): number {
-  return Math.min(BUCKETS - 1, Math.floor(-Math.log(weight) * BUCKETS_PER_NAT))
 }

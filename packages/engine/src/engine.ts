@@ -115,9 +115,10 @@ export class Engine {
   #say(sequence: Sequence, text: string): void {
     const { unsaidTokens: tokens, unsaidLogprobs: logprobs } = sequence
     if (text === '' && tokens.length === 0) return
-    sequence.emit({ type: 'delta', text, tokens, ...(logprobs.length > 0 ? { logprobs } : {}) })
+    // Emptied first: whoever hears the delta may cancel at once, and `#finish` comes here again.
     sequence.unsaidTokens = []
     sequence.unsaidLogprobs = []
+    sequence.emit({ type: 'delta', text, tokens, ...(logprobs.length > 0 ? { logprobs } : {}) })
   }
 
   /** The one way in which a sequence ends well; the second time it does nothing. */

@@ -1,65 +1,79 @@
 import type { Sampling } from './sampling-params.ts'
 
-/** Changes logits in place before a token is drawn. */
+/** Changes the logits of one row, float32 [vocab], in place before a token is chosen. Must not keep a reference to them. */
 export type LogitsProcessor = (logits: Float32Array, history: TokenHistory) => void
 
-/** Which tokens a sequence has seen, counted: penalties cost what the text holds, not what the vocabulary does. */
+/** Which tokens a sequence holds. Sparse: costs what the sequence has, not what the vocabulary has. */
 export class TokenHistory {
-  readonly #prompt: ReadonlySet<number>
-  readonly #output = new Map<number, number>()
+  readonly #seen: Set<number>
+  readonly #outputCounts = new Map<number, number>()
 
   constructor(prompt: readonly number[]) {
-    this.#prompt = new Set(prompt)
+    this.#seen = new Set(prompt)
   }
 
+  /** Books a generated token. */
   append(token: number): void {
-    this.#output.set(token, (this.#output.get(token) ?? 0) + 1)
+    this.#seen.add(token)
+    this.#outputCounts.set(token, (this.#outputCounts.get(token) ?? 0) + 1)
   }
 
-  get prompt(): ReadonlySet<number> {
-    return this.#prompt
+  /** Different tokens of prompt and output. */
+  get seen(): ReadonlySet<number> {
+    return this.#seen
   }
 
-  /** How often each token was generated. */
-  get output(): ReadonlyMap<number, number> {
-    return this.#output
+  /** How often each token was generated; the prompt does not count. */
+  get outputCounts(): ReadonlyMap<number, number> {
+    return this.#outputCounts
   }
 }
 
-/** A bias of this or less forbids a token, as OpenAI documents it. */
-const FORBIDDEN = -100
+/** The options that `createLogitsProcessors` reads. */
+export type LogitsSampling = Pick<
+  Sampling,
+  'logitBias' | 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty'
+>
 
-/** The processors that a request asks for, in vLLM's order; those that would do nothing are left out. */
-export function createLogitsProcessors(sampling: Sampling): readonly LogitsProcessor[] {
-  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = sampling
+/**
+ * The processors that these options need, in vLLM's order (vllm/v1/sample/sampler.py): bias, then penalties. So a bias
+ * is scaled by the repetition penalty like any other part of the logit.
+ */
+export function createLogitsProcessors(sampling: LogitsSampling): readonly LogitsProcessor[] {
+  const { logitBias, repetitionPenalty, presencePenalty, frequencyPenalty } = sampling
   const processors: LogitsProcessor[] = []
-  if (logitBias.length > 0) processors.push(biasLogits(logitBias))
+  if (logitBias.size > 0) processors.push(biasLogits(logitBias))
   if (repetitionPenalty !== 1) processors.push(penalizeRepetition(repetitionPenalty))
-  if (presencePenalty !== 0 || frequencyPenalty !== 0)
+  if (presencePenalty !== 0 || frequencyPenalty !== 0) {
     processors.push(penalizeOutput(presencePenalty, frequencyPenalty))
+  }
   return processors
 }
 
-/** Makes every token that prompt or output hold less likely, once (Keskar et al., CTRL, arXiv:1909.05858). */
+/** At this bias and below a token is forbidden, not just unlikely (the OpenAI API's "should result in a ban"). */
+const FORBIDDING_BIAS = -100
+
+function biasLogits(bias: ReadonlyMap<number, number>): LogitsProcessor {
+  return (logits) => {
+    for (const [token, value] of bias) {
+      logits[token] = value <= FORBIDDING_BIAS ? -Infinity : logits[token]! + value
+    }
+  }
+}
+
+/** CTRL's penalty (arXiv:1909.05858, section 4.1), with the usual repair: multiplying makes a negative logit smaller. */
 function penalizeRepetition(penalty: number): LogitsProcessor {
-  return (logits, { prompt, output }) => {
-    const penalize = (token: number) => {
+  return (logits, { seen }) => {
+    for (const token of seen) {
       const logit = logits[token]!
       logits[token] = logit > 0 ? logit / penalty : logit * penalty
     }
-    for (const token of prompt) penalize(token)
-    for (const token of output.keys()) if (!prompt.has(token)) penalize(token)
   }
 }
 
+/** OpenAI's penalties, on generated tokens only, as in vLLM. */
 function penalizeOutput(presence: number, frequency: number): LogitsProcessor {
-  return (logits, { output }) => {
-    for (const [token, count] of output) logits[token] = logits[token]! - presence - frequency * count
-  }
-}
-
-function biasLogits(biases: readonly (readonly [number, number])[]): LogitsProcessor {
-  return (logits) => {
-    for (const [token, bias] of biases) logits[token] = bias <= FORBIDDEN ? -Infinity : logits[token]! + bias
+  return (logits, { outputCounts }) => {
+    for (const [token, count] of outputCounts) logits[token]! -= presence + frequency * count
   }
 }

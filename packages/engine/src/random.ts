@@ -1,43 +1,38 @@
 /**
- * A seeded stream of random numbers: xoshiro128** (Blackman and Vigna, "Scrambled linear pseudorandom number generators",
- * 2021), its state filled by splitmix32. The same seed gives the same stream on every machine.
+ * A request's own stream of random numbers: the same seed gives the same stream on every machine.
+ *
+ * sfc32, "small fast counting", by Chris Doty-Humphrey (PractRand 0.94, src/RNGs/sfc.cpp), with the author's own seeding
+ * from 64 bits: 128 bits of state, a period of at least 2^32 and about 2^127 on average. Not for secrets.
  */
 export class Random {
-  readonly #state = new Uint32Array(4)
+  #a = 0
+  #b: number
+  #c: number
+  #counter = 1
 
-  /** @param seed any safe integer; all 53 bits and the sign count. */
+  /** Every safe integer gives another stream: seed = high · 2^32 + low fills two words of state, and no step loses information. */
   constructor(seed: number) {
-    const high = Math.floor(Math.abs(seed) / 2 ** 32) * 2 + (seed < 0 ? 1 : 0)
-    const mix = splitmix32(splitmix32(seed >>> 0)() ^ Math.imul(high, 0x9e3779b1))
-    for (let index = 0; index < 4; index++) this.#state[index] = mix()
-    if (this.#state.every((word) => word === 0)) this.#state[0] = 1 // the one state that never moves
+    if (!Number.isSafeInteger(seed)) throw new Error(`a random seed must be a safe integer, not ${seed}`)
+    this.#b = seed | 0
+    this.#c = Math.floor(seed / 2 ** 32) | 0
+    // As many rounds as the author runs, until neighbouring seeds have nothing in common.
+    for (let round = 0; round < 12; round++) this.#word()
   }
 
-  /** A number in [0, 1) with 32 random bits. */
+  /** The next number in [0, 1), a multiple of 2^-53. */
   next(): number {
-    const state = this.#state as unknown as [number, number, number, number] & Uint32Array
-    const result = Math.imul(rotate(Math.imul(state[1], 5), 7), 9) >>> 0
-    const shifted = state[1] << 9
-    state[2] ^= state[0]
-    state[3] ^= state[1]
-    state[1] ^= state[2]
-    state[0] ^= state[3]
-    state[2] ^= shifted
-    state[3] = rotate(state[3], 11)
-    return result / 2 ** 32
+    const high = this.#word() >>> 5
+    const low = this.#word() >>> 6
+    return (high * 2 ** 26 + low) / 2 ** 53
   }
-}
 
-function rotate(value: number, bits: number): number {
-  return (value << bits) | (value >>> (32 - bits))
-}
-
-function splitmix32(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x9e3779b9) | 0
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad)
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97)
-    return (mixed ^ (mixed >>> 15)) >>> 0
+  /** 32 random bits, as a signed integer. */
+  #word(): number {
+    const word = (this.#a + this.#b + this.#counter) | 0
+    this.#counter = (this.#counter + 1) | 0
+    this.#a = this.#b ^ (this.#b >>> 9)
+    this.#b = (this.#c + (this.#c << 3)) | 0
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + word) | 0
+    return word
   }
 }

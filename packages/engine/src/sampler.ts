@@ -21,6 +21,8 @@ export class Sampler {
   readonly #random: Random
   readonly #processors: readonly LogitsProcessor[]
   readonly #candidates = new Candidates()
+  /** The model's own logits, kept while processors change them. */
+  #model = new Float32Array(0)
 
   constructor(sampling: Sampling, random: Random) {
     this.#sampling = sampling
@@ -35,10 +37,15 @@ export class Sampler {
   sample(logits: Float32Array, history: TokenHistory): SampledToken {
     const { logprobs } = this.#sampling
     // Log-probabilities are the model's own, from before anything changes the logits.
-    const model = logprobs === undefined ? undefined : logits.slice()
+    if (logprobs !== undefined) this.#remember(logits)
     for (const process of this.#processors) process(logits, history)
     const token = this.#draw(logits)
-    return model === undefined ? { token } : { token, logprob: describe(model, token, logprobs ?? 0) }
+    return logprobs === undefined ? { token } : { token, logprob: describe(this.#model, token, logprobs) }
+  }
+
+  #remember(logits: Float32Array): void {
+    if (this.#model.length !== logits.length) this.#model = new Float32Array(logits.length)
+    this.#model.set(logits)
   }
 
   #draw(logits: Float32Array): number {
@@ -51,6 +58,7 @@ export class Sampler {
     const candidates = this.#candidates
     candidates.fill(logits, max, temperature, minP)
     if (topK > 0) candidates.keepTop(topK)
+    candidates.weigh()
     if (topP < 1) candidates.keepNucleus(topP)
     return candidates.pick(this.#random.next())
   }

@@ -1,8 +1,9 @@
 import type { SamplingParams } from '@tabserve/protocol'
 import { EngineError, GENERATE_OPTIONS } from '@tabserve/protocol'
 
-/** Sampling parameters with every default filled in and every value checked. */
+/** How the next token is chosen and when to stop, every option checked and filled in. `SamplingParams` says what each means. */
 export interface Sampling {
+  /** `undefined`: as many as the context has room for. */
   readonly maxTokens: number | undefined
   readonly temperature: number
   readonly topK: number
@@ -11,121 +12,164 @@ export interface Sampling {
   readonly repetitionPenalty: number
   readonly presencePenalty: number
   readonly frequencyPenalty: number
-  readonly logitBias: readonly (readonly [token: number, bias: number])[]
+  /** Token id → what is added to its logit. */
+  readonly logitBias: ReadonlyMap<number, number>
   readonly stop: readonly string[]
   readonly stopTokenIds: readonly number[]
   readonly ignoreEos: boolean
+  /** `undefined`: whoever makes the random stream chooses one. */
   readonly seed: number | undefined
+  /** `undefined`: no log-probabilities; 0: of the chosen token only. */
   readonly logprobs: number | undefined
 }
 
-const MAX_STOPS = 16
+const MAX_STOP_STRINGS = 16
 const MAX_LOGPROBS = 20
 
-/** Takes a request's parameters apart. Throws `bad_request` with the option, its value and what is allowed. */
+/** Takes a request's sampling options apart. Throws `bad_request` that names the first wrong option, its value and what is allowed. */
 export function resolveSampling(request: SamplingParams, vocabSize: number): Sampling {
-  const isToken = (value: unknown) => isWhole(value, 0, vocabSize - 1)
-  const tokenRule = `a token id from 0 to ${vocabSize - 1}`
-  const { maxTokens, seed, logprobs, ignoreEos = false, stopTokenIds = [] } = request
-  check('maxTokens', maxTokens ?? 1, isWhole(maxTokens ?? 1, 1), 'a whole number of at least 1')
-  check('seed', seed ?? 0, Number.isSafeInteger(seed ?? 0), 'a whole number')
-  check(
-    'logprobs',
-    logprobs ?? 0,
-    isWhole(logprobs ?? 0, 0, MAX_LOGPROBS),
-    `a whole number from 0 to ${MAX_LOGPROBS}`,
-  )
-  check('ignoreEos', ignoreEos, typeof ignoreEos === 'boolean', 'true or false')
-  check(
-    'stopTokenIds',
-    stopTokenIds,
-    Array.isArray(stopTokenIds) && stopTokenIds.every(isToken),
-    `a list, each ${tokenRule}`,
-  )
-  const topK = request.topK ?? 0
-  check('topK', topK, isWhole(topK, 0), 'a whole number; 0 keeps every token')
+  const number = (option: NumberOption, allowed: string, isAllowed: (value: number) => boolean) =>
+    checkNumber(option, request[option], allowed, isAllowed)
+  const within = (min: number, max: number) => (value: number) => value >= min && value <= max
+  const whole = (min: number, max: number) => (value: number) =>
+    Number.isSafeInteger(value) && value >= min && value <= max
+  const maxSafe = Number.MAX_SAFE_INTEGER
   return {
-    maxTokens,
-    seed,
-    logprobs,
-    ignoreEos,
-    stopTokenIds,
-    topK,
-    temperature: number('temperature', request.temperature ?? 1, 'from 0', (value) => value >= 0),
-    topP: number('topP', request.topP ?? 1, 'above 0, at most 1', (value) => value > 0 && value <= 1),
-    minP: number('minP', request.minP ?? 0, 'from 0 to 1', (value) => value >= 0 && value <= 1),
-    repetitionPenalty: number(
-      'repetitionPenalty',
-      request.repetitionPenalty ?? 1,
-      'above 0',
-      (value) => value > 0,
-    ),
-    presencePenalty: number('presencePenalty', request.presencePenalty ?? 0, 'from -2 to 2', isPenalty),
-    frequencyPenalty: number('frequencyPenalty', request.frequencyPenalty ?? 0, 'from -2 to 2', isPenalty),
-    logitBias: biases(request.logitBias ?? {}, isToken, tokenRule),
-    stop: stops(request.stop ?? []),
+    maxTokens: number('maxTokens', 'a whole number of at least 1', whole(1, maxSafe)),
+    temperature: number('temperature', 'a number of at least 0', within(0, Infinity)) ?? 1,
+    topK: number('topK', 'a whole number of at least 0 (0 keeps all)', whole(0, maxSafe)) ?? 0,
+    topP: number('topP', 'a number above 0 and at most 1', (value) => value > 0 && value <= 1) ?? 1,
+    minP: number('minP', 'a number from 0 to 1', within(0, 1)) ?? 0,
+    repetitionPenalty: number('repetitionPenalty', 'a number above 0', (value) => value > 0) ?? 1,
+    presencePenalty: number('presencePenalty', 'a number from -2 to 2', within(-2, 2)) ?? 0,
+    frequencyPenalty: number('frequencyPenalty', 'a number from -2 to 2', within(-2, 2)) ?? 0,
+    logitBias: resolveLogitBias(request.logitBias, vocabSize),
+    stop: resolveStop(request.stop),
+    stopTokenIds: resolveStopTokenIds(request.stopTokenIds, vocabSize),
+    ignoreEos: resolveIgnoreEos(request.ignoreEos),
+    seed: number('seed', 'a whole number that JavaScript holds exactly', whole(-maxSafe, maxSafe)),
+    logprobs: number('logprobs', `a whole number from 0 to ${MAX_LOGPROBS}`, whole(0, MAX_LOGPROBS)),
   }
 }
 
-/** Throws `bad_request` when a request has an option that we do not know. `undefined` counts as absent. */
+/** Throws `bad_request` for the first key that no request has: a misspelt option must not be ignored in silence. */
 export function refuseUnknownOptions(request: object): void {
-  for (const [name, value] of Object.entries(request)) {
-    if (value === undefined || name in GENERATE_OPTIONS) continue
-    const bare = (text: string) => text.replaceAll(/[^a-z]/gi, '').toLowerCase()
-    const meant = Object.keys(GENERATE_OPTIONS).find((known) => bare(known) === bare(name))
-    const advice =
-      meant === undefined
-        ? `Known are: ${Object.keys(GENERATE_OPTIONS).join(', ')}.`
-        : `Did you mean ${meant}?`
-    throw new EngineError('bad_request', `generate has no option ${name}. ${advice}`)
+  for (const [key, value] of Object.entries(request)) {
+    if (value === undefined || Object.hasOwn(GENERATE_OPTIONS, key)) continue
+    const known = Object.keys(GENERATE_OPTIONS)
+    const closest = closestName(key, known)
+    const hint = closest === undefined ? `Known options: ${known.join(', ')}.` : `Did you mean ${closest}?`
+    throw new EngineError('bad_request', `${key} is not an option of a request. ${hint}`)
   }
 }
 
-function stops(stop: string | readonly string[]): readonly string[] {
-  const list = typeof stop === 'string' ? [stop] : stop
-  const fits =
-    Array.isArray(list) &&
-    list.length <= MAX_STOPS &&
-    list.every((text) => typeof text === 'string' && text !== '')
-  check('stop', stop, fits, `a string or at most ${MAX_STOPS} of them, none empty`)
-  return list
+type NumberOption = {
+  [Key in keyof SamplingParams]-?: SamplingParams[Key] extends number | undefined ? Key : never
+}[keyof SamplingParams]
+
+function checkNumber(
+  option: string,
+  value: unknown,
+  allowed: string,
+  isAllowed: (value: number) => boolean,
+): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'number' || !Number.isFinite(value) || !isAllowed(value)) throw refusal(option, value, allowed)
+  return value
 }
 
-function biases(logitBias: unknown, isToken: (value: unknown) => boolean, rule: string): [number, number][] {
-  check(
-    'logitBias',
-    logitBias,
-    typeof logitBias === 'object' && logitBias !== null,
-    'an object from token ids to numbers',
-  )
-  const entries = Object.entries(logitBias as object).map(([token, bias]): [number, unknown] => [
-    Number(token),
-    bias,
-  ])
-  for (const [token, bias] of entries) {
-    check('logitBias', token, isToken(token), `keyed by ${rule}`)
-    check(`logitBias of ${token}`, bias, typeof bias === 'number' && Number.isFinite(bias), 'a finite number')
+function resolveIgnoreEos(value: unknown): boolean {
+  if (value === undefined) return false
+  if (typeof value !== 'boolean') throw refusal('ignoreEos', value, 'true or false')
+  return value
+}
+
+function resolveStop(value: unknown): readonly string[] {
+  if (value === undefined) return []
+  const stop: unknown = typeof value === 'string' ? [value] : value
+  const allowed = `a string or a list of at most ${MAX_STOP_STRINGS} strings, none of them empty`
+  if (!isList(stop) || stop.length > MAX_STOP_STRINGS || !stop.every(isNonEmptyString)) {
+    throw refusal('stop', value, allowed)
   }
-  return entries as [number, number][]
+  return [...stop]
 }
 
-function number(name: string, value: unknown, range: string, fits: (value: number) => boolean): number {
-  check(name, value, typeof value === 'number' && Number.isFinite(value) && fits(value), `a number ${range}`)
-  return value as number
+function resolveStopTokenIds(value: unknown, vocabSize: number): readonly number[] {
+  if (value === undefined) return []
+  const allowed = `whole numbers from 0 to ${vocabSize - 1}`
+  if (!isList(value)) throw refusal('stopTokenIds', value, `a list of ${allowed}`)
+  const isToken = (token: unknown): token is number => isTokenId(token, vocabSize)
+  if (value.every(isToken)) return [...value]
+  const wrong = value.findIndex((token) => !isToken(token))
+  throw refusal(`stopTokenIds[${wrong}]`, value[wrong], `one of the ${allowed}`)
 }
 
-function check(name: string, value: unknown, fits: boolean, rule: string): void {
-  if (!fits)
-    throw new EngineError(
-      'bad_request',
-      `${name} is ${JSON.stringify(value) ?? String(value)}; it must be ${rule}.`,
-    )
+function resolveLogitBias(value: unknown, vocabSize: number): ReadonlyMap<number, number> {
+  const bias = new Map<number, number>()
+  if (value === undefined) return bias
+  // A Map survives structuredClone and has no entries of its own: it would be ignored in silence.
+  if (typeof value !== 'object' || value === null || isList(value) || value instanceof Map) {
+    throw refusal('logitBias', value, 'an object from token id to number')
+  }
+  for (const [key, amount] of Object.entries(value)) {
+    const token = Number(key)
+    if (String(token) !== key || !isTokenId(token, vocabSize)) {
+      throw refusal('A key of logitBias', key, `a token id, a whole number from 0 to ${vocabSize - 1}`)
+    }
+    if (!isFiniteNumber(amount)) throw refusal(`logitBias[${key}]`, amount, 'a finite number')
+    bias.set(token, amount)
+  }
+  return bias
 }
 
-function isPenalty(value: number): boolean {
-  return value >= -2 && value <= 2
+function refusal(option: string, value: unknown, allowed: string): EngineError {
+  return new EngineError('bad_request', `${option} must be ${allowed}, not ${show(value)}.`)
 }
 
-function isWhole(value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (isList(value)) return value.length > 4 ? `a list of ${value.length}` : `[${value.map(show).join(', ')}]`
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return typeof value === 'function' ? 'a function' : String(value)
+}
+
+/** `Array.isArray`, which would answer `any[]`. */
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
+}
+
+function isNonEmptyString(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
+}
+
+function isTokenId(value: unknown, vocabSize: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < vocabSize
+}
+
+/** The name that is nearest, if fewer than half of its letters are wrong; other people's spellings (`max_tokens`) are no mistake. */
+function closestName(name: string, known: readonly string[]): string | undefined {
+  const bare = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '')
+  const ranked = known
+    .map((candidate) => ({ candidate, distance: editDistance(bare(name), bare(candidate)) }))
+    .filter(({ candidate, distance }) => distance < candidate.length / 2)
+    .sort((left, right) => left.distance - right.distance)
+  return ranked[0]?.candidate
+}
+
+/** Levenshtein's distance, one row at a time. */
+function editDistance(left: string, right: string): number {
+  let row = Array.from({ length: right.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= left.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= right.length; j++) {
+      const replace = row[j - 1]! + (left[i - 1] === right[j - 1] ? 0 : 1)
+      next.push(Math.min(replace, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[right.length]!
 }

@@ -49,6 +49,7 @@ export class Tokenizer {
 
   /** Text of tokens, special ones left out. */
   decode(tokens: readonly number[]): string {
+    if (tokens.length === 0) return '' // which the library refuses
     return this.#tokenizer.decode([...tokens], {
       skip_special_tokens: true,
       clean_up_tokenization_spaces: false,

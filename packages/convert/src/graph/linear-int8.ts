@@ -15,6 +15,8 @@ interface Quantized {
 /**
  * Dynamic int8 for the wasm provider. Each row of activations is divided by its own largest magnitude first: onnxruntime's stock
  * form takes one scale for the whole batch, so that a row's logits would move with its batch mates.
+ * Measured in Node on the wasm provider, one thread, and equal: int8 or uint8 weights (288 × 768: 0.042 ms a row, 0.44 ms 64 rows, both),
+ * gate and up packed in one matrix or apart (0.073 and 0.071 ms). So weights are int8, which need no zero point, and nothing is split after.
  */
 export class Int8Linear implements LinearForm {
   readonly fallbacks: readonly string[] = []
