@@ -66,7 +66,11 @@ test('a stop token is counted and not said', async () => {
   const { ask } = start()
   const events = await ask({ tokens: [1, 1], stopTokenIds: [4] })
   expect(tokensOf(events)).toEqual([2])
-  expect(events.at(-1)).toMatchObject({ reason: 'stop', stop: 4, usage: { promptTokens: 2, completionTokens: 2 } })
+  expect(events.at(-1)).toMatchObject({
+    reason: 'stop',
+    stop: 4,
+    usage: { promptTokens: 2, completionTokens: 2 },
+  })
 })
 
 test('generation ends with length at the end of the context', async () => {
@@ -77,7 +81,8 @@ test('generation ends with length at the end of the context', async () => {
 
 test('a prompt that leaves no room, or is empty, is refused at the door', () => {
   const { engine } = start()
-  const submit = (tokens: number[]) => () => engine.submit({ tokens, sampling: resolveSampling({}, VOCAB) }, () => {})
+  const submit = (tokens: number[]) => () =>
+    engine.submit({ tokens, sampling: resolveSampling({}, VOCAB) }, () => {})
   expect(submit([])).toThrow(expect.objectContaining({ code: 'bad_request' }))
   expect(submit(new Array(32).fill(1))).toThrow(expect.objectContaining({ code: 'context_overflow' }))
   expect(submit(new Array(31).fill(1))).not.toThrow()
@@ -113,7 +118,10 @@ test('a failed pass ends the requests in it and no others', async () => {
   const { runner, ask } = start()
   runner.failAt = 2
   const [first, second] = await Promise.all([ask({ tokens: [1] }), ask({ tokens: [2], maxTokens: 2 })])
-  expect(first.at(-1)).toMatchObject({ type: 'error', error: { code: 'backend_failed', message: 'the pass failed' } })
+  expect(first.at(-1)).toMatchObject({
+    type: 'error',
+    error: { code: 'backend_failed', message: 'the pass failed' },
+  })
   expect(tokensOf(second)).toEqual([2, 4])
   expect(tokensOf(await ask({ tokens: [3], maxTokens: 1 }))).toEqual([3])
 })
@@ -122,7 +130,10 @@ test('requests are answered in the order in which they came', async () => {
   const { engine, settled } = start()
   const order: number[] = []
   for (const name of [1, 2, 3]) {
-    engine.submit(prompt({ tokens: [name], maxTokens: 4 - name }), ({ type }) => type === 'finish' && order.push(name))
+    engine.submit(
+      prompt({ tokens: [name], maxTokens: 4 - name }),
+      ({ type }) => type === 'finish' && order.push(name),
+    )
   }
   await settled()
   expect(order).toEqual([1, 2, 3])

@@ -7,7 +7,8 @@ function process(options: SamplingParams, logits: number[], prompt: number[] = [
   const row = Float32Array.from(logits)
   const history = new TokenHistory(prompt)
   for (const token of output) history.append(token)
-  for (const processor of createLogitsProcessors(resolveSampling(options, row.length))) processor(row, history)
+  for (const processor of createLogitsProcessors(resolveSampling(options, row.length)))
+    processor(row, history)
   return [...row]
 }
 
@@ -20,7 +21,9 @@ test('the repetition penalty divides positive and multiplies negative logits of 
 })
 
 test('presence counts a generated token once, frequency every time, and neither counts the prompt', () => {
-  expect(process({ presencePenalty: 1, frequencyPenalty: 0.5 }, [0, 0, 0], [0], [1, 2, 2])).toEqual([0, -1.5, -2])
+  expect(process({ presencePenalty: 1, frequencyPenalty: 0.5 }, [0, 0, 0], [0], [1, 2, 2])).toEqual([
+    0, -1.5, -2,
+  ])
 })
 
 test('a bias is added, and one of -100 forbids', () => {

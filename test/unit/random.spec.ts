@@ -11,7 +11,17 @@ test('the same seed gives the same stream', () => {
 })
 
 test('seeds that differ only in their sign or above their low 32 bits give other streams', () => {
-  const seeds = [0, 1, -1, 2 ** 32, 2 ** 32 + 1, 2 ** 33, -(2 ** 32), Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER]
+  const seeds = [
+    0,
+    1,
+    -1,
+    2 ** 32,
+    2 ** 32 + 1,
+    2 ** 33,
+    -(2 ** 32),
+    Number.MAX_SAFE_INTEGER,
+    Number.MIN_SAFE_INTEGER,
+  ]
   expect(new Set(seeds.map((seed) => first(seed))).size).toBe(seeds.length)
 })
 

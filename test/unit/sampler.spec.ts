@@ -15,7 +15,8 @@ function samplerOf(options: SamplingParams, vocabSize: number) {
 function draw(options: SamplingParams, logits: readonly number[], times: number): number[] {
   const sampler = samplerOf(options, logits.length)
   const counts = logits.map(() => 0)
-  for (let index = 0; index < times; index++) counts[sampler.sample(Float32Array.from(logits), none).token]! += 1
+  for (let index = 0; index < times; index++)
+    counts[sampler.sample(Float32Array.from(logits), none).token]! += 1
   return counts
 }
 
@@ -61,7 +62,10 @@ test('of equal tokens at the edge of top-k and top-p, the lowest ids are kept', 
 })
 
 /** The definition, word for word, with a full sort. */
-function naiveKept(logits: readonly number[], { temperature = 1, topK = 0, topP = 1, minP = 0 }: SamplingParams) {
+function naiveKept(
+  logits: readonly number[],
+  { temperature = 1, topK = 0, topP = 1, minP = 0 }: SamplingParams,
+) {
   const max = Math.max(...logits)
   let kept = logits.map((logit, token) => ({ token, weight: Math.exp((logit - max) / temperature) }))
   kept = kept.filter(({ weight }) => weight >= minP).sort((a, b) => b.weight - a.weight || a.token - b.token)
@@ -97,7 +101,10 @@ test('whatever the parameters, only the kept set of a full sort is drawn, and al
 
 test('log-probabilities are those of the model, before any option changes the logits', () => {
   const options: SamplingParams = { temperature: 0, logprobs: 2, logitBias: { 0: -100, 2: 50 } }
-  const { token, logprob } = samplerOf(options, 3).sample(Float32Array.of(Math.log(2), Math.log(5), Math.log(3)), none)
+  const { token, logprob } = samplerOf(options, 3).sample(
+    Float32Array.of(Math.log(2), Math.log(5), Math.log(3)),
+    none,
+  )
   expect(token).toBe(2)
   expect(logprob?.logprob).toBeCloseTo(Math.log(0.3), 5)
   expect(logprob?.top.map((entry) => entry.token)).toEqual([1, 2])

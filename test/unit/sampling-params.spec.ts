@@ -14,7 +14,14 @@ function refusal(act: () => unknown): string {
 }
 
 test('what is not said has the default', () => {
-  expect(resolveSampling({}, 10)).toMatchObject({ temperature: 1, topK: 0, topP: 1, minP: 0, stop: [], ignoreEos: false })
+  expect(resolveSampling({}, 10)).toMatchObject({
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    stop: [],
+    ignoreEos: false,
+  })
   expect(resolveSampling({}, 10).maxTokens).toBeUndefined()
 })
 

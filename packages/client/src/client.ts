@@ -1,4 +1,3 @@
-import { transfer } from 'comlink'
 import type {
   DeviceReport,
   GenerateRequest,
@@ -12,7 +11,7 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { Generation } from './generation.ts'
-import { WorkerLink } from './hub/worker-link.ts'
+import { WorkerLink, handOver } from './hub/worker-link.ts'
 
 export interface ClientOptions {
   /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
@@ -83,7 +82,7 @@ export class Client {
     port1.onmessage = ({ data }: MessageEvent<LoadProgress>) => onProgress?.(data)
     signal?.addEventListener('abort', cancel)
     try {
-      return await this.#link.call((api) => api.load(request, transfer(port2, [port2])))
+      return await this.#link.call((api) => api.load(request, handOver(port2)))
     } finally {
       signal?.removeEventListener('abort', cancel)
       port1.close()
@@ -127,7 +126,7 @@ export class Client {
     if (!link.alive) return generation
     const request: GenerateRequest = { task: 'generate', ...options }
     // The request goes first, so that a cancel finds it.
-    link.send((api) => api.submit(request, transfer(port2, [port2]))).catch(fail)
+    link.send((api) => api.submit(request, handOver(port2))).catch(fail)
     if (signal?.aborted === true) cancel()
     return generation
   }

@@ -74,7 +74,8 @@ function checkNumber(
   isAllowed: (value: number) => boolean,
 ): number | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'number' || !Number.isFinite(value) || !isAllowed(value)) throw refusal(option, value, allowed)
+  if (typeof value !== 'number' || !Number.isFinite(value) || !isAllowed(value))
+    throw refusal(option, value, allowed)
   return value
 }
 

@@ -81,13 +81,16 @@ class DecodeWindow {
 
   #textOfPending(): string {
     const text = this.#decode([...this.#context, ...this.#pending])
-    return text.startsWith(this.#contextText) ? text.slice(this.#contextText.length) : this.#decode(this.#pending)
+    return text.startsWith(this.#contextText)
+      ? text.slice(this.#contextText.length)
+      : this.#decode(this.#pending)
   }
 
   /** Everything is said: what was pending is the next context, unless it has no text for the next token to join. */
   #rebase(): void {
     if (this.#pendingText !== '') this.#context = this.#pending
-    else if (this.#contextText === '') this.#context = [...this.#context, ...this.#pending].slice(-CONTEXT_TOKENS)
+    else if (this.#contextText === '')
+      this.#context = [...this.#context, ...this.#pending].slice(-CONTEXT_TOKENS)
     this.#contextText = this.#decode(this.#context)
     this.#pending = []
     this.#pendingText = ''

@@ -1,5 +1,5 @@
 import type { Remote } from 'comlink'
-import { releaseProxy, wrap } from 'comlink'
+import { releaseProxy, transfer, wrap } from 'comlink'
 import type { Answer, DeviceReport, EngineApi, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
@@ -61,6 +61,11 @@ export class WorkerLink {
     this.#api[releaseProxy]()
     this.#death.die(reason)
   }
+}
+
+/** A port that moves to the worker with the call that it is an argument of. */
+export function handOver(port: MessagePort): MessagePort {
+  return transfer(port, [port])
 }
 
 /** A worker's end: happens at most once, and everybody who waits hears of it. */

@@ -13,7 +13,8 @@ const ROUNDS = 5
 
 /** What a token costs as the context grows: KV bound inside the wasm heap against KV through onnxruntime-web's public API. */
 export const context: Suite = {
-  about: 'ms per token over context: KV in the heap (capacity 2048) against the public API (capacity that just fits); 15M, int8, one thread',
+  about:
+    'ms per token over context: KV in the heap (capacity 2048) against the public API (capacity that just fits); 15M, int8, one thread',
   async run({ openHarness, fixtures, log }) {
     log('Making a random model of the 15M shape.')
     await makeRandomModel({

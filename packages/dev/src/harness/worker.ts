@@ -1,4 +1,5 @@
 import { expose } from 'comlink'
+import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
 import type { ModelRunner } from '@tabserve/engine'
 import type { KvBinding } from '@tabserve/protocol'
 import {
@@ -8,6 +9,7 @@ import {
   PROBE_LOGITS,
   PROBE_OPTIONS,
   Tokenizer,
+  idbStore,
   memoryStore,
   probeFiles,
   probeLogits,
@@ -63,6 +65,11 @@ class Harness {
     const device = new Device({ assets, threads: 1, lifeLock: '' })
     const { runner } = await device.createRunner(PROBE_GRAPH, probeFiles(), binding, PROBE_OPTIONS)
     return { recorded: PROBE_LOGITS, found: await probeLogits(runner) }
+  }
+
+  /** Throws at the first promise that the IndexedDB store does not keep. */
+  checkIdbStore(): Promise<void> {
+    return checkWeightStore(idbStore('tabserve-conformance'))
   }
 
   async close(id: number): Promise<void> {

@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+
+/** Which rooms a room may import, as ARCHITECTURE.md draws them. `dev`, what contributors run, may import anything. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  protocol: [],
+  engine: ['protocol'],
+  runtime: ['engine', 'protocol'],
+  worker: ['runtime', 'engine', 'protocol'],
+  client: ['protocol', 'engine'],
+  convert: ['protocol'],
+  tabserve: ['client', 'worker', 'runtime/assets'],
+}
+
+/** Packages that only these files may import: to replace the package, replace the file. */
+const DOORS: Readonly<Record<string, RegExp>> = {
+  'onnxruntime-web': /^packages\/runtime\/src\/backend\/(public-ort|ort-assets)\.ts$/,
+  comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
+  'idb-keyval': /^packages\/runtime\/src\/storage\/idb-store\.ts$/,
+  'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
+  '@huggingface': /^packages\/runtime\/src\/tokenizer\.ts$/,
+  protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
+}
+
+export interface SourceFile {
+  /** From the root of the repository, with forward slashes. */
+  readonly path: string
+  readonly text: string
+}
+
+/** What is wrong with the imports of these files, one sentence each. */
+export function importProblems(files: readonly SourceFile[]): string[] {
+  return files.flatMap(({ path, text }) =>
+    specifiersOf(text)
+      .map((specifier) => problemOf(path, specifier))
+      .filter((problem) => problem !== undefined),
+  )
+}
+
+/** Every source file of the rooms and of the demo. */
+export function sourceFiles(root: string): SourceFile[] {
+  const rooms = readdirSync(join(root, 'packages')).map((room) => join(root, 'packages', room, 'src'))
+  return [...rooms, join(root, 'demo')].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && /\.m?ts$/.test(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .map((path) => ({
+        path: relative(root, path).replaceAll('\\', '/'),
+        text: readFileSync(path, 'utf8'),
+      })),
+  )
+}
+
+function problemOf(path: string, specifier: string): string | undefined {
+  const room = /^packages\/([\w-]+)\//.exec(path)?.[1]
+  if (room === 'dev') return undefined
+  if (room === undefined) {
+    const allowed = specifier.startsWith('.') || specifier === 'tabserve' || specifier.startsWith('tabserve/')
+    return allowed ? undefined : `${path}: imports ${specifier}; a demo may import only tabserve`
+  }
+  const upwards = (specifier.match(/\.\.\//g) ?? []).length
+  if (specifier.startsWith('.')) {
+    const depth = path.split('/').length - 4 // folders below packages/room/src
+    return upwards > depth ? `${path}: ${specifier} leaves the room; import the package instead` : undefined
+  }
+  const ours = /^@tabserve\/(.+)$/.exec(specifier)?.[1]
+  if (ours !== undefined) {
+    const allowed = ROOMS[room] ?? []
+    if (allowed.includes(ours)) return undefined
+    return `${path}: imports ${specifier}; ${room} may import only ${allowed.join(', ') || 'nothing of ours'}`
+  }
+  if (specifier.startsWith('node:')) {
+    return room === 'convert' ? undefined : `${path}: imports ${specifier}; ${room} runs in the browser`
+  }
+  const name = Object.keys(DOORS).find((known) => specifier === known || specifier.startsWith(`${known}/`))
+  if (name === undefined)
+    return `${path}: imports ${specifier}, which has no door yet; give it one in import-directions.ts`
+  return DOORS[name]?.test(path) === true
+    ? undefined
+    : `${path}: imports ${specifier}; only its door ${DOORS[name]} may`
+}
+
+function specifiersOf(text: string): string[] {
+  const statements = text.matchAll(
+    /^(?:import|export)\b[^'"]*?\bfrom\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm,
+  )
+  return [...statements].map(([, from, bare, dynamic]) => from ?? bare ?? dynamic ?? '')
+}
