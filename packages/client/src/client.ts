@@ -105,7 +105,10 @@ export class Client {
     await this.#link.call((api) => api.clearCache(folder))
   }
 
-  /** Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the generation. */
+  /**
+   * Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the
+   * generation. A generation is thenable: an `async` function that returns one waits for the whole answer.
+   */
   generate({ signal, ...options }: GenerateOptions): Generation {
     const link = this.#link
     const { port1, port2 } = new MessageChannel()

@@ -41,6 +41,7 @@ export class WorkerLink {
 
   /** Calls the worker and takes its answer apart. Throws what the worker answers, or `engine_lost`. */
   async call<T>(method: (api: Remote<EngineApi>) => Promise<Answer<T>>): Promise<T> {
+    if (this.#death.error !== undefined) throw this.#death.error
     return unpack(await this.#death.race(method(this.#api)))
   }
 

@@ -1,0 +1,56 @@
+import type { Client, GenerateOptions, Generation, LoadOptions, ModelInfo } from 'tabserve'
+import { EngineError } from 'tabserve'
+
+/** The page's one client and the one model that it holds. The worker starts when it is first needed. */
+export class Engine {
+  readonly #createClient: () => Promise<Client>
+  #client: Promise<Client> | undefined
+  #held: { readonly client: Client; readonly model: ModelInfo } | undefined
+
+  constructor(createClient: () => Promise<Client>) {
+    this.#createClient = createClient
+  }
+
+  get model(): ModelInfo | undefined {
+    return this.#held?.model
+  }
+
+  /** Replaces the model. The old one goes first, so that both need not fit into memory together. */
+  async load(url: string, options: LoadOptions): Promise<ModelInfo> {
+    await this.#unload()
+    const client = await this.#start()
+    const model = await client.load(url, options)
+    this.#held = { client, model }
+    return model
+  }
+
+  generate(options: Omit<GenerateOptions, 'model'>): Generation {
+    if (this.#held === undefined) throw new EngineError('model_not_loaded', 'Load a model first.')
+    const { client, model } = this.#held
+    return client.generate({ model: model.id, ...options })
+  }
+
+  async clearCache(): Promise<void> {
+    const client = await this.#start()
+    await client.clearCache()
+  }
+
+  #start(): Promise<Client> {
+    this.#client ??= this.#createClient().catch((error: unknown) => {
+      this.#client = undefined // the next call tries again
+      throw error
+    })
+    return this.#client
+  }
+
+  async #unload(): Promise<void> {
+    if (this.#held === undefined) return
+    const { client, model } = this.#held
+    this.#held = undefined
+    try {
+      await client.unload(model.id)
+    } catch (error) {
+      if (!(error instanceof EngineError && error.code === 'engine_lost')) throw error // a dead worker holds nothing
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import type { ModelInfo } from 'tabserve'
+import { make } from './element.ts'
+import { bytes, count, duration } from './format.ts'
+
+/** Fills the list of facts about a loaded model: what it is, where it runs, what loading cost. */
+export function showFacts(list: HTMLDListElement, model: ModelInfo): void {
+  list.replaceChildren(
+    ...facts(model).flatMap(([term, fact]) => [make('dt', { text: term }), make('dd', { text: fact })]),
+  )
+  list.hidden = false
+}
+
+function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [term: string, fact: string])[] {
+  return [
+    ['Model', `${model.id}, ${count(manifest.parameters)} weights, ${manifest.graph.weights}`],
+    [
+      'Runs on',
+      `${model.threads} ${model.threads === 1 ? 'thread' : 'threads'}, page ${crossOriginIsolated ? 'isolated' : 'not isolated'}`,
+    ],
+    [
+      'KV cache',
+      `${bytes(model.kvBytes)}, ${model.contextLength} tokens, ${model.binding} binding${because(model.bindingReason)}`,
+    ],
+    ['Weights', `${sources(load)}${because(load.notStored)}`],
+    [
+      'Load',
+      `fetch ${duration(load.fetchMs)}, create ${duration(load.createMs)}, warm-up ${duration(load.warmupMs)}`,
+    ],
+    ...(manifest.license === undefined ? [] : [['Licence', manifest.license] as const]),
+  ]
+}
+
+function sources({ networkBytes, storedBytes }: ModelInfo['load']): string {
+  const network = networkBytes > 0 ? [`${bytes(networkBytes)} from the network`] : []
+  const stored = storedBytes > 0 ? [`${bytes(storedBytes)} from IndexedDB`] : []
+  return [...network, ...stored].join(', ')
+}
+
+function because(reason: string | undefined): string {
+  return reason === undefined ? '' : ` (${reason})`
+}
