@@ -77,7 +77,7 @@ export class Chat {
     }
   }
 
-  #end(turn: Turn, speed: Speed, { finishReason, usage }: GenerationResult): void {
+  #end(turn: Turn, speed: Speed, { finishReason, usage, tokens }: GenerationResult): void {
     const context = this.#engine.model?.contextLength ?? 0
     const numTokens = usage.promptTokens + usage.completionTokens
     const ending = endingWords(finishReason, numTokens >= context)
@@ -87,7 +87,7 @@ export class Chat {
       ...(ending === '' ? [] : [{ text: ending, testId: 'ending' }]),
     ])
     this.#handlers.say(
-      `${finishReason === 'abort' ? 'Stopped' : 'Answer finished'} after ${usage.completionTokens} tokens.`,
+      `${finishReason === 'abort' ? 'Stopped' : 'Answer finished'} after ${tokens.length} tokens.`,
     )
   }
 }

@@ -9,6 +9,6 @@ export interface ListedModel {
 
 /** The models that the page offers. The first one is chosen when the page opens. */
 export const MODELS: readonly ListedModel[] = [
-  { name: 'Stories', version: '2', note: 'with chat', folder: '../models/stories/v2/' },
-  { name: 'Stories', version: '1', note: 'text only', folder: '../models/stories/v1/' },
+  { name: 'Stories', version: '2', note: '3.3 M weights', folder: '../models/stories/v2/' },
+  { name: 'Stories', version: '1', note: '1 M weights', folder: '../models/stories/v1/' },
 ]

@@ -1,5 +1,5 @@
 import type { Page } from 'playwright/test'
-import { expect, test } from './fixtures.ts'
+import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
 
 declare global {
   interface Window {
@@ -153,6 +153,17 @@ test('another model takes over while one is answering', async ({ page, site }) =
   await page.getByTestId('load').click()
   await expect(page.getByTestId('ending')).toHaveText('stopped')
   await expect(page.getByTestId('facts')).toContainText('stories@1')
+  await ask(page, 'Tell me a story about a frog.')
+  await expectFinished(page)
+})
+
+test('a model without a chat template continues text and offers nothing else', async ({ page, site }) => {
+  test.skip(!hasShared, NO_SHARED)
+  await openChat(page, site.url)
+  await page.getByTestId('model').selectOption('other')
+  await page.getByTestId('model-url').fill(`..${MODEL.int8}`)
+  await page.getByTestId('load').click()
+  await expect(page.getByTestId('facts')).toContainText('stories260K')
   await expect(page.getByTestId('modes')).toBeHidden()
   await ask(page, 'Once upon a time')
   await expectFinished(page)

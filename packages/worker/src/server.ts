@@ -2,7 +2,7 @@ import type { Cancel, Emit } from '@tabserve/engine'
 import type { GenerateRequest, LoadProgress, LoadRequest, ModelInfo, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { LoadedModel, OpenedModel, WeightStore } from '@tabserve/runtime'
-import { Device, ModelRepository, TASKS } from '@tabserve/runtime'
+import { Device, ModelRepository, Mutex, TASKS } from '@tabserve/runtime'
 
 interface Entry {
   readonly info: ModelInfo
@@ -15,7 +15,7 @@ export class Server {
   readonly #repository: ModelRepository
   readonly #models = new Map<string, Entry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
-  #tail: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Mutex()
 
   constructor(config: WorkerConfig, store: WeightStore) {
     this.device = new Device(config)
@@ -28,12 +28,12 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    return this.#inTurn(() => this.#load(request, onProgress, signal))
+    return this.#turns.run(() => this.#load(request, onProgress, signal))
   }
 
   /** Throws `model_not_loaded`. Requests that are running end with `engine_lost`. */
   unload(id: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       const { info, model } = this.#find(id)
       this.#models.delete(info.id)
       await model.served.dispose()
@@ -45,7 +45,7 @@ export class Server {
   }
 
   clearCache(url?: string): Promise<void> {
-    return this.#inTurn(() => this.#repository.clear(url))
+    return this.#turns.run(() => this.#repository.clear(url))
   }
 
   /** Hands a request to its model. Throws `model_not_loaded`; everything else is said through `emit`. */
@@ -103,11 +103,5 @@ export class Server {
         ? `${id} is loaded in several versions: say which`
         : `${String(id)} is not loaded: load it first`
     throw new EngineError('model_not_loaded', `${problem}. Loaded: ${loaded}.`)
-  }
-
-  #inTurn<T>(job: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(job)
-    this.#tail = result.catch(() => {}) // the next job waits for this one, not for its luck
-    return result
   }
 }

@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor, env } from 'onnxruntime-web/wasm'
-import { Mutex } from './mutex.ts'
+import { Mutex } from '../mutex.ts'
 
 export { InferenceSession, Tensor }
 
