@@ -147,9 +147,10 @@ test('another model takes over while one is answering', async ({ page, site }) =
   await openChat(page, site.url)
   await load(page)
   await talkAtLength(page)
+  // Chosen before asking: an answer lasts at most a context of 512 tokens, three seconds here.
+  await page.getByTestId('model').selectOption({ index: 1 })
   await ask(page, 'Tell me a story about a fish.')
   await expect(page.getByTestId('answer')).not.toBeEmpty()
-  await page.getByTestId('model').selectOption({ index: 1 })
   await page.getByTestId('load').click()
   await expect(page.getByTestId('ending')).toHaveText('stopped')
   await expect(page.getByTestId('facts')).toContainText('stories@1')
