@@ -99,7 +99,8 @@ test('any text in any cut gives the whole decode, cut before the first stop stri
     let shown = ''
     for (let token = 0; token < vocabulary.length; token++) {
       shown += text.push(token)
-      if (!expected.startsWith(shown)) failures.push(`${whole} until ${stop.join(' or ')}: ${shown} was shown`)
+      if (!expected.startsWith(shown))
+        failures.push(`${whole} until ${stop.join(' or ')}: ${shown} was shown`)
     }
     const all = shown + text.flush()
     if (all !== expected) failures.push(`${whole} until ${stop.join(' or ')}: ${all}, not ${expected}`)

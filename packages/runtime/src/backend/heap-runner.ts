@@ -6,6 +6,7 @@ import type { TensorHandle } from './heap-session.ts'
 import { ELEMENT, HeapSession, allocate, heapTensor } from './heap-session.ts'
 import type { OrtModule } from './ort-module.ts'
 import type { RunnerOptions } from './runner-options.ts'
+import { capabilitiesOf } from './runner-options.ts'
 
 /**
  * Runs a decoder whose KV cache lives in the wasm heap: allocated once, the same memory bound as past and present, so that
@@ -47,16 +48,10 @@ export class HeapRunner implements ModelRunner {
     this.#session = session
     this.#graph = graph
     this.#kv = new HeapKv(module, graph, options)
-    const { rows, contextLength, maxTokensPerStep } = options
+    const { rows, maxTokensPerStep } = options
     this.#integers = allocate(module, 4 * (2 * maxTokensPerStep + 2 * rows + 1))
     this.#logits = allocate(module, 4 * graph.vocabSize)
-    this.capabilities = {
-      mixed: false,
-      maxRows: rows,
-      maxContext: contextLength,
-      maxTokensPerStep,
-      vocabSize: graph.vocabSize,
-    }
+    this.capabilities = capabilitiesOf(graph, options)
   }
 
   async run(step: Step): Promise<StepResult> {

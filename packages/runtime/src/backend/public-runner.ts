@@ -5,6 +5,7 @@ import { INPUT, LOGITS, checkNames, kvNames, layOut, logitsOfRuns } from './deco
 import type { PublicOrt } from './public-ort.ts'
 import { InferenceSession, Tensor } from './public-ort.ts'
 import type { RunnerOptions } from './runner-options.ts'
+import { capabilitiesOf } from './runner-options.ts'
 
 /**
  * Runs a decoder through onnxruntime-web's public API: the fallback, and the reference of the conformance suite.
@@ -52,19 +53,13 @@ export class PublicRunner implements ModelRunner {
     this.#ort = ort
     this.#session = session
     this.#graph = graph
-    const { rows, contextLength, maxTokensPerStep } = options
+    const { rows, contextLength } = options
     const { past, present } = kvNames(graph.layers)
     this.#past = past
     this.#present = present
     this.#rowSize = graph.kvHeads * contextLength * graph.headDim
     this.#kv = past.map(() => new Float32Array(rows * this.#rowSize))
-    this.capabilities = {
-      mixed: false,
-      maxRows: rows,
-      maxContext: contextLength,
-      maxTokensPerStep,
-      vocabSize: graph.vocabSize,
-    }
+    this.capabilities = capabilitiesOf(graph, options)
   }
 
   async run(step: Step): Promise<StepResult> {
