@@ -2,11 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page, Route } from 'playwright/test'
 import type { LoadProgress, ModelInfo } from '../../packages/protocol/src/index.ts'
-import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
+import { MODEL, expect, test } from './fixtures.ts'
 
-test.skip(!hasShared, NO_SHARED)
-
-const FILES = join(import.meta.dirname, '../../dist', MODEL.int8)
+const FILES = join(import.meta.dirname, '../../dist', MODEL.stories1)
 
 test('the second load needs no network and tells the same story', async ({ page }) => {
   const requested = watchRequests(page)
@@ -18,7 +16,7 @@ test('the second load needs no network and tells the same story', async ({ page 
   expect(first.phases).toEqual(['fetch', 'verify', 'create', 'warm-up'])
 
   await page.reload()
-  await page.route(`**${MODEL.int8}**`, (route) => route.abort())
+  await page.route(`**${MODEL.stories1}**`, (route) => route.abort())
   requested.length = 0
   const second = await loadAndTell(page)
   expect(requested).toEqual([])
@@ -31,11 +29,11 @@ test('clearing the cache brings the network back, and spares what another model 
   await loadAndTell(page)
   const shared = '/fixtures/copy/'
   await page.route(`**${shared}**`, (route) =>
-    route.continue({ url: route.request().url().replace(shared, MODEL.int8) }),
+    route.continue({ url: route.request().url().replace(shared, MODEL.stories1) }),
   )
   const copy = await loadAndTell(page, shared)
   expect(copy.info.load.networkBytes).toBe(0)
-  await page.evaluate((url) => window.client.clearCache(url), MODEL.int8)
+  await page.evaluate((url) => window.client.clearCache(url), MODEL.stories1)
   expect((await loadAndTell(page, shared)).sources).toEqual(['store'])
   await page.evaluate(() => window.client.clearCache())
   expect((await loadAndTell(page)).sources).toEqual(['network'])
@@ -132,7 +130,7 @@ for (const [what, file, answer, code, named] of BAD_FILES) {
   test(`${what} is one ${code} error that names the file, nothing of it is kept, and the next load works`, async ({
     page,
   }) => {
-    await page.route(`**${MODEL.int8}${file}`, answer)
+    await page.route(`**${MODEL.stories1}${file}`, answer)
     expect(await failureOfLoad(page)).toMatchObject({ name: 'EngineError', code, file: named })
     expect((await storedKeys(page)).filter((key) => key.startsWith('manifest'))).toEqual([])
     if (code === 'integrity') expect(await storedKeys(page)).toEqual([])
@@ -143,7 +141,7 @@ for (const [what, file, answer, code, named] of BAD_FILES) {
       const sha256 = files.find(({ path }) => path === file)?.sha256 ?? 'not in the manifest'
       expect((await storedKeys(page)).filter((key) => key.includes(sha256))).toEqual([])
     }
-    await page.unroute(`**${MODEL.int8}${file}`)
+    await page.unroute(`**${MODEL.stories1}${file}`)
     expect((await loadAndTell(page)).text).not.toBe('')
   })
 }
@@ -157,11 +155,13 @@ test('a graph that is no ONNX file is bad_model, and the next load works', async
       ? { ...file, bytes: fake.length, sha256: Buffer.from(digest).toString('hex') }
       : file,
   )
-  await page.route(`**${MODEL.int8}manifest.json`, (route) => route.fulfill({ json: { ...manifest, files } }))
-  await page.route(`**${MODEL.int8}${manifest.graph.file}`, (route) => route.fulfill({ body: fake }))
+  await page.route(`**${MODEL.stories1}manifest.json`, (route) =>
+    route.fulfill({ json: { ...manifest, files } }),
+  )
+  await page.route(`**${MODEL.stories1}${manifest.graph.file}`, (route) => route.fulfill({ body: fake }))
   expect(await failureOfLoad(page)).toMatchObject({ code: 'bad_model', file: manifest.graph.file })
   expect(await storedKeys(page)).toEqual([])
-  expect((await loadAndTell(page, MODEL.fp32)).text).not.toBe('')
+  expect((await loadAndTell(page, MODEL.stories2)).text).not.toBe('')
 })
 
 test('an aborted load is one aborted error, and the next load works', async ({ page }) => {
@@ -172,7 +172,7 @@ test('an aborted load is one aborted error, and the next load works', async ({ p
       () => 'loaded',
       (error: { code: string }) => error.code,
     )
-  }, MODEL.int8)
+  }, MODEL.stories1)
   expect(code).toBe('aborted')
   expect((await loadAndTell(page)).text).not.toBe('')
 })
@@ -182,12 +182,12 @@ function watchRequests(page: Page): string[] {
   // The context hears the worker's requests too.
   page
     .context()
-    .on('request', (request) => request.url().includes(MODEL.int8) && requested.push(request.url()))
+    .on('request', (request) => request.url().includes(MODEL.stories1) && requested.push(request.url()))
   return requested
 }
 
 /** Loads a model in a client of its own and lets it tell the beginning of a story. */
-async function loadAndTell(page: Page, url: string = MODEL.int8) {
+async function loadAndTell(page: Page, url: string = MODEL.stories1) {
   return page.evaluate(async (url) => {
     window.client = await window.tabserve.createClient()
     const progress: LoadProgress[] = []
@@ -216,7 +216,7 @@ async function failureOfLoad(page: Page) {
       () => ({ code: 'loaded' }),
       ({ name, code, file }: { name: string; code: string; file?: string }) => ({ name, code, file }),
     )
-  }, MODEL.int8)
+  }, MODEL.stories1)
 }
 
 function storedKeys(page: Page): Promise<string[]> {
