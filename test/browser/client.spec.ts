@@ -182,13 +182,14 @@ test('when the worker dies every request ends in one engine_lost error, and a ne
       () => 'answered',
       ({ code }: { code: string }) => code,
     )
-    await client.load(url)
+    await Promise.all([client.load(url), client.load('/models/stories/v2/')])
     const { text } = await client.generate({ ...request, maxTokens: 4 })
-    return { endings, after, text }
+    return { endings, after, text, models: (await client.list()).map(({ id }) => id) }
   }, MODEL.stories1)
   expect(found.endings).toEqual(['engine_lost', 'engine_lost'])
   expect(found.after).toBe('engine_lost')
   expect(found.text).not.toBe('')
+  expect(found.models).toEqual(['stories@1', 'stories@2'])
 })
 
 test('a worker script that is not there is engine_lost at once', async ({ page }) => {
@@ -212,9 +213,14 @@ test('after dispose every call is engine_lost', async ({ page }) => {
         (error: { code: string }) => error.code,
       )
     const later = client.generate({ model: 'stories@1', prompt: 'Once' })
-    return Promise.all([codeOf(running), codeOf(client.list()), codeOf(later)])
+    return Promise.all([
+      codeOf(running),
+      codeOf(client.list()),
+      codeOf(later),
+      codeOf(client.load('/models/stories/v1/')),
+    ])
   })
-  expect(codes).toEqual(['engine_lost', 'engine_lost', 'engine_lost'])
+  expect(codes).toEqual(['engine_lost', 'engine_lost', 'engine_lost', 'engine_lost'])
 })
 
 test('messages are rendered with the chat template; a model without one refuses them', async ({ page }) => {

@@ -35,6 +35,9 @@ export type GenerateOptions = Omit<GenerateRequest, 'task'> & { readonly signal?
 export class Client {
   readonly #options: ClientOptions
   #link: WorkerLink
+  /** The worker that is being started in place of a dead one. */
+  #next: Promise<WorkerLink> | undefined
+  #disposed = false
 
   /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
@@ -76,7 +79,7 @@ export class Client {
     }
     if (signal?.aborted === true)
       throw new EngineError('aborted', 'The signal had fired before the load began.')
-    if (!this.#link.alive) this.#link = await startLink(this.#options)
+    await this.#revive()
     const { port1, port2 } = new MessageChannel()
     const cancel = () => port1.postMessage({ type: 'cancel' } satisfies LoadCommand)
     port1.onmessage = ({ data }: MessageEvent<LoadProgress>) => onProgress?.(data)
@@ -136,11 +139,20 @@ export class Client {
 
   /** Ends the worker and frees everything; running requests end with `engine_lost`. */
   dispose(): void {
+    this.#disposed = true
     this.#link.terminate('the client was disposed of')
   }
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  /** Two loads after a death share one new worker. After `dispose` there is none. */
+  async #revive(): Promise<void> {
+    if (this.#link.alive || this.#disposed) return
+    this.#next ??= startLink(this.#options).finally(() => (this.#next = undefined))
+    this.#link = await this.#next
+    if (this.#disposed) this.dispose()
   }
 }
 

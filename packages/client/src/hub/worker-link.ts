@@ -23,9 +23,15 @@ export class WorkerLink {
       worker.terminate()
       death.die(event.message || 'its script could not be loaded')
     })
-    const device = unpack(await death.race<Answer<DeviceReport>>(api.configure({ ...config, lifeLock })))
-    watch(lifeLock, death)
-    return new WorkerLink(worker, api, death, device)
+    try {
+      const configured = death.race<Answer<DeviceReport>>(api.configure({ ...config, lifeLock }))
+      const device = unpack(await configured)
+      watch(lifeLock, death)
+      return new WorkerLink(worker, api, death, device)
+    } catch (error) {
+      worker.terminate()
+      throw error
+    }
   }
 
   private constructor(worker: Worker, api: Remote<EngineApi>, death: Death, device: DeviceReport) {

@@ -48,6 +48,8 @@ export class ModelRepository {
     let notStored: string | undefined
 
     for (const file of manifest.files) {
+      // The store takes no signal, and a load may have been cancelled while it waited for another.
+      if (signal.aborted) throw new EngineError('aborted', 'The load was stopped.')
       const count = (source: 'network' | 'store') => (bytes: number) => {
         bytesFrom[source] += bytes
         const loadedBytes = bytesFrom.network + bytesFrom.store
