@@ -3,17 +3,25 @@ import { createLogitsProcessors, TokenHistory } from '../../packages/engine/src/
 import { resolveSampling } from '../../packages/engine/src/sampling-params.ts'
 import type { SamplingParams } from '../../packages/protocol/src/index.ts'
 
-function process(options: SamplingParams, logits: number[], prompt: number[] = [], output: number[] = []) {
+function process(
+  options: SamplingParams,
+  logits: number[],
+  prompt: number[] = [],
+  output: number[] = [],
+  stopTokens: number[] = [],
+) {
   const row = Float32Array.from(logits)
   const history = new TokenHistory(prompt)
   for (const token of output) history.append(token)
-  for (const processor of createLogitsProcessors(resolveSampling(options, row.length)))
+  for (const processor of createLogitsProcessors(resolveSampling(options, row.length), new Set(stopTokens)))
     processor(row, history)
   return [...row]
 }
 
 test('options that change nothing make no processor', () => {
-  expect(createLogitsProcessors(resolveSampling({ logitBias: {}, repetitionPenalty: 1 }, 4))).toEqual([])
+  expect(
+    createLogitsProcessors(resolveSampling({ logitBias: {}, repetitionPenalty: 1 }, 4), new Set([1])),
+  ).toEqual([])
 })
 
 test('the repetition penalty divides positive and multiplies negative logits of prompt and output, once each', () => {
@@ -32,4 +40,14 @@ test('a bias is added, and one of -100 forbids', () => {
 
 test('a bias comes before the repetition penalty, as in vLLM', () => {
   expect(process({ logitBias: { 0: 2 }, repetitionPenalty: 2 }, [2], [0])).toEqual([2])
+})
+
+test('nothing is drawn but what is allowed', () => {
+  expect(process({ allowedTokenIds: [1, 3] }, [1, 2, 3, 4])).toEqual([-Infinity, 2, -Infinity, 4])
+})
+
+test('tokens that end the text are held back until enough others were drawn', () => {
+  const options = { minTokens: 2 }
+  expect(process(options, [1, 2, 3], [0], [0], [1])).toEqual([1, -Infinity, 3])
+  expect(process(options, [1, 2, 3], [0], [0, 2], [1])).toEqual([1, 2, 3])
 })

@@ -5,6 +5,7 @@ import type {
   LoadProgress,
   LoadRequest,
   ModelInfo,
+  ModelStats,
   RequestCommand,
   RequestEvent,
   WorkerConfig,
@@ -69,14 +70,9 @@ export class Client {
    * before comes out of the browser's storage without a request. Starts a new worker if the old one is gone.
    */
   async load(url: string, options: LoadOptions = {}): Promise<ModelInfo> {
-    const { onProgress, signal, binding, contextLength, refresh, ...unknown } = options
-    refuse(unknown, 'load')
-    const request: LoadRequest = {
-      url: absoluteUrl(url),
-      ...(binding === undefined ? {} : { binding }),
-      ...(contextLength === undefined ? {} : { contextLength }),
-      ...(refresh === undefined ? {} : { refresh }),
-    }
+    const { onProgress, signal, ...serving } = options
+    refuse(unknownOf(serving, LOAD_OPTIONS), 'load')
+    const request: LoadRequest = { ...serving, url: absoluteUrl(url) }
     if (signal?.aborted === true)
       throw new EngineError('aborted', 'The signal had fired before the load began.')
     await this.#revive()
@@ -100,6 +96,16 @@ export class Client {
   /** The loaded models. */
   list(): Promise<readonly ModelInfo[]> {
     return this.#link.call((api) => api.list())
+  }
+
+  /** What a model is doing and has done. */
+  stats(model: string): Promise<ModelStats> {
+    return this.#link.call((api) => api.stats(model))
+  }
+
+  /** Forgets the KV that ended requests left behind, so that the next prompts are computed whole. */
+  async resetPrefixCache(model: string): Promise<void> {
+    await this.#link.call((api) => api.resetPrefixCache(model))
   }
 
   /** Deletes what the browser's storage keeps of the model at `url`, or of every model. Loaded models go on working. */
@@ -163,6 +169,23 @@ function startLink({ worker, assets, threads }: ClientOptions): Promise<WorkerLi
 function absoluteUrl(url: string): string {
   if (URL.canParse(url, location.href)) return new URL(url, location.href).href
   throw new EngineError('bad_request', `${JSON.stringify(url)} is not an address.`)
+}
+
+/** Every option of a load that goes to the worker. The compiler checks that none is missing. */
+const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url'>, true>> = {
+  binding: true,
+  refresh: true,
+  contextLength: true,
+  maxRunning: true,
+  maxWaiting: true,
+  kvBudgetBytes: true,
+  maxTokensPerStep: true,
+  targetGapMs: true,
+  speculation: true,
+}
+
+function unknownOf(options: object, known: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(known, name)))
 }
 
 function refuse(unknown: object, where: string): void {

@@ -9,18 +9,26 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
-/** The whole of one answer. */
-export interface GenerationResult {
+/** One answer. */
+export interface Choice {
   readonly text: string
   readonly tokens: readonly number[]
-  /** `abort` when the caller's signal fired or the loop was left: what had come until then is here. */
+  /** `abort` when the caller's signal fired or the loop was left, `timeout` when its time was over: what had come until then is here. */
   readonly finishReason: FinishReason
   /** The stop string or stop token that ended the text. */
   readonly stop?: string | number
   /** One entry a token, when the request asked for log-probabilities. */
   readonly logprobs?: readonly TokenLogprob[]
+}
+
+/** Everything that a request gave. The first answer's fields are here directly. */
+export interface GenerationResult extends Choice {
+  /** All `n` answers, the first one included. */
+  readonly choices: readonly Choice[]
   readonly usage: Usage
   readonly timing: Timing
+  /** One entry a prompt token but the first, when the request asked for them. */
+  readonly promptLogprobs?: readonly TokenLogprob[]
 }
 
 /**
@@ -92,16 +100,20 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
     this.#settle = undefined
   }
 
-  #whole({ reason, usage, timing, stop }: FinishEvent): GenerationResult {
-    const logprobs = this.#deltas.flatMap((delta) => delta.logprobs ?? [])
-    return {
-      text: this.#deltas.map((delta) => delta.text).join(''),
-      tokens: this.#deltas.flatMap((delta) => delta.tokens),
-      finishReason: reason,
-      usage,
-      timing,
-      ...(stop === undefined ? {} : { stop }),
-      ...(logprobs.length > 0 ? { logprobs } : {}),
-    }
+  #whole({ choices: ends, usage, timing, promptLogprobs }: FinishEvent): GenerationResult {
+    const choices = ends.map(({ reason, stop }, index): Choice => {
+      const deltas = this.#deltas.filter(({ choice }) => choice === index)
+      const logprobs = deltas.flatMap((delta) => delta.logprobs ?? [])
+      return {
+        text: deltas.map((delta) => delta.text).join(''),
+        tokens: deltas.flatMap((delta) => delta.tokens),
+        finishReason: reason,
+        ...(stop === undefined ? {} : { stop }),
+        ...(logprobs.length > 0 ? { logprobs } : {}),
+      }
+    })
+    const [first] = choices
+    if (first === undefined) throw new Error('a finish without a choice')
+    return { ...first, choices, usage, timing, ...(promptLogprobs === undefined ? {} : { promptLogprobs }) }
   }
 }

@@ -1,14 +1,18 @@
-import type { FinishReason, WireError } from '@tabserve/protocol'
+import type { FinishReason, ModelStats, WireError } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
+import { Choices } from './choices.ts'
 import { TokenHistory } from './logits-processors.ts'
+import { describe } from './logprobs.ts'
 import type { ModelRunner, Run } from './model-runner.ts'
 import { Random } from './random.ts'
 import { Sampler } from './sampler.ts'
 import type { Sampling } from './sampling-params.ts'
-import type { Plan } from './scheduler.ts'
+import type { Plan, SchedulerOptions } from './scheduler.ts'
 import { Scheduler } from './scheduler.ts'
+import type { Scheduling } from './scheduling-params.ts'
 import { Sequence } from './sequence.ts'
 import type { Cancel, Emit } from './served.ts'
+import { Counters } from './stats.ts'
 import { TextStream } from './text-stream.ts'
 
 /** What the engine needs of the world. */
@@ -26,47 +30,66 @@ export interface EnginePorts {
 export interface Prompt {
   readonly tokens: readonly number[]
   readonly sampling: Sampling
+  readonly scheduling: Scheduling
 }
 
 /** Plans, runs, samples, commits, emits, over and over, for as long as there is a sequence. */
 export class Engine {
   readonly #ports: EnginePorts
   readonly #scheduler: Scheduler
+  readonly #counters = new Counters()
+  #numArrived = 0
   #loop: Promise<void> | undefined
 
-  constructor(ports: EnginePorts) {
+  constructor(ports: EnginePorts, options: SchedulerOptions) {
     this.#ports = ports
-    this.#scheduler = new Scheduler(ports.runner.capabilities)
+    this.#scheduler = new Scheduler(ports.runner.capabilities, options)
   }
 
-  /** Starts a generation. Throws `context_overflow` when the prompt leaves no room for one token, `bad_request` when it is empty. */
-  submit({ tokens, sampling }: Prompt, emit: Emit): Cancel {
-    const { now, runner, decode, eosTokenIds, randomSeed } = this.#ports
-    const { maxContext } = runner.capabilities
-    if (tokens.length === 0)
-      throw new EngineError('bad_request', 'The prompt is empty: give it at least one token.')
-    if (tokens.length >= maxContext) {
-      const message = `The prompt has ${tokens.length} tokens and the model's context ${maxContext}, one of which must be left to answer. Shorten the prompt, or load the model with a larger contextLength if it has one.`
-      throw new EngineError('context_overflow', message)
+  /**
+   * Starts a generation. Throws `context_overflow` when the prompt does not fit, `bad_request` when it is empty, `queue_full`
+   * when too many wait.
+   */
+  submit(prompt: Prompt, emit: Emit): Cancel {
+    const choices = this.#choicesOf(prompt, emit)
+    try {
+      this.#scheduler.add(choices.sequences)
+    } catch (error) {
+      this.#counters.refused++
+      throw error
     }
-    const sequence = new Sequence({
-      prompt: tokens,
-      maxLength: Math.min(maxContext, tokens.length + (sampling.maxTokens ?? Infinity)),
-      sampler: new Sampler(sampling, new Random(sampling.seed ?? randomSeed())),
-      history: new TokenHistory(tokens),
-      text: new TextStream(decode, sampling.stop, tokens),
-      stopTokens: new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds]),
-      emit,
-      submittedMs: now(),
-    })
-    this.#scheduler.add(sequence)
     this.#loop ??= this.#run()
-    return () => this.#finish(sequence, 'abort')
+    return () => {
+      for (const sequence of choices.sequences) this.#finish(sequence, 'abort')
+    }
+  }
+
+  stats(): ModelStats {
+    const { numRunning, numWaiting, numPreemptions, kvUsage } = this.#scheduler
+    const { capabilities, kvBytes } = this.#ports.runner
+    return this.#counters.snapshot({
+      running: numRunning,
+      waiting: numWaiting,
+      rows: capabilities.maxRows,
+      kvUsage,
+      kvBytes,
+      preemptions: numPreemptions,
+    })
+  }
+
+  /** Forgets the KV that ended requests left behind. */
+  resetPrefixCache(): void {
+    this.#scheduler.resetPrefixCache()
+  }
+
+  /** Throws where the books are wrong. For tests. */
+  check(): void {
+    this.#scheduler.check()
   }
 
   /** Ends every sequence with `error` and waits for the step that is running. */
   async dispose(error: WireError): Promise<void> {
-    for (const sequence of this.#scheduler.sequences()) this.#fail(sequence, error)
+    this.#failAll(error)
     await this.#loop
   }
 
@@ -74,42 +97,136 @@ export class Engine {
   async #run(): Promise<void> {
     // Lets the caller of `submit` go first, so that nothing is emitted before it has its `Cancel`.
     await this.#ports.breathe()
-    for (let plan = this.#scheduler.plan(); plan !== undefined; plan = this.#scheduler.plan()) {
+    for (let plan = this.#plan(); plan !== undefined; plan = this.#plan()) {
       await this.#step(plan)
       await this.#ports.breathe()
     }
     this.#loop = undefined
   }
 
-  async #step({ step, sequences }: Plan): Promise<void> {
-    for (const sequence of sequences) sequence.startedMs ??= this.#ports.now()
+  #plan(): Plan | undefined {
+    const started = this.#ports.now()
+    for (const sequence of this.#scheduler.expired(started)) this.#expire(sequence)
+    const plan = this.#scheduler.plan()
+    this.#counters.planMs += this.#ports.now() - started
+    return plan
+  }
+
+  async #step(plan: Plan): Promise<void> {
+    const { runner, now } = this.#ports
+    const { copies, step, sequences, kind } = plan
+    const started = now()
+    for (const sequence of sequences) {
+      sequence.started = true
+      sequence.choices.started(started)
+    }
     try {
-      const { logits } = await this.#ports.runner.run(step)
-      sequences.forEach((sequence, index) => this.#commit(sequence, step.runs[index], logits[index]))
+      if (copies.length > 0) runner.copyKv(copies)
+    } catch (error) {
+      // No row can be trusted now.
+      this.#failAll(toWireError(error, 'backend_failed'))
+      return this.#scheduler.resetPrefixCache()
+    }
+    try {
+      const { logits } = await runner.run(step)
+      const ms = now() - started
+      this.#counters.steps[kind]++
+      this.#counters.stepMs += ms
+      const numAccepted = this.#commit(plan, logits)
+      this.#scheduler.measured(plan, ms, numAccepted)
     } catch (error) {
       const wire = toWireError(error, 'backend_failed')
       for (const sequence of sequences) this.#fail(sequence, wire)
     }
   }
 
-  /** Books what the model has read and, at the end of what was pending, takes the next token. */
-  #commit(sequence: Sequence, run: Run | undefined, logits: Float32Array | undefined): void {
-    if (run === undefined || logits === undefined) throw new Error('a step without its result')
-    if (!this.#scheduler.has(sequence)) return // cancelled while the step ran
-    sequence.numComputed = run.from + run.tokens.length
-    if (run.wantLogits === 'none') return
+  /** Books what the model has read, then takes the next token of each. Returns how many tokens of a draft were right. */
+  #commit({ step, sequences, kind }: Plan, logits: readonly Float32Array[]): number {
+    const before = this.#ports.now()
+    sequences.forEach((sequence, index) => {
+      const { tokens } = step.runs[index] as Run
+      this.#counters.computedTokens += tokens.length
+      // A sequence that was cancelled while the step ran is not there any more.
+      if (this.#scheduler.has(sequence))
+        this.#scheduler.computed(sequence, kind === 'verify' ? [tokens[0]!] : [...tokens])
+    })
+    this.#counters.planMs += this.#ports.now() - before
+    let numAccepted = 0
+    sequences.forEach((sequence, index) => {
+      const run = step.runs[index] as Run
+      const rows = logits[index] ?? new Float32Array()
+      try {
+        if (!this.#scheduler.has(sequence)) return
+        if (sequence.promptLogprobs !== undefined) this.#describePrompt(sequence, run, rows)
+        if (kind === 'verify') numAccepted = this.#verify(sequence, run, rows)
+        else if (sequence.numPending === 0) this.#draw(sequence, this.#lastRow(rows))
+      } catch (error) {
+        this.#fail(sequence, toWireError(error, 'backend_failed'))
+      }
+    })
+    return numAccepted
+  }
+
+  /** Samples behind the due token, then behind every token of the draft that was what would have been sampled. */
+  #verify(sequence: Sequence, run: Run, logits: Float32Array): number {
+    const draft = run.tokens.subarray(1)
+    const { vocabSize } = this.#ports.runner.capabilities
+    let numAccepted = 0
+    for (;;) {
+      const row = logits.subarray(numAccepted * vocabSize, (numAccepted + 1) * vocabSize)
+      const token = this.#draw(sequence, row)
+      if (token !== draft[numAccepted]) break
+      numAccepted++
+      if (!this.#scheduler.has(sequence)) break
+      this.#scheduler.computed(sequence, [token])
+    }
+    this.#counters.drafted(draft.length, numAccepted)
+    return numAccepted
+  }
+
+  /** Takes the next token of a sequence, and ends it if that was the last one. */
+  #draw(sequence: Sequence, logits: Float32Array): number {
     const { token, logprob } = sequence.sampler.sample(logits, sequence.history)
-    sequence.firstTokenMs ??= this.#ports.now()
-    sequence.tokens.push(token)
-    if (sequence.stopTokens.has(token)) return this.#finish(sequence, 'stop', token)
+    sequence.choices.firstToken(this.#ports.now())
+    sequence.append(token)
+    this.#counters.generatedTokens++
+    if (sequence.stopTokens.has(token)) {
+      this.#finish(sequence, 'stop', token)
+      return token
+    }
     sequence.history.append(token)
     sequence.unsaidTokens.push(token)
     if (logprob !== undefined) sequence.unsaidLogprobs.push(logprob)
     const text = sequence.text.push(token)
-    if (sequence.text.stopped !== undefined)
-      return this.#finish(sequence, 'stop', sequence.text.stopped, text)
-    if (sequence.tokens.length >= sequence.maxLength) return this.#finish(sequence, 'length', undefined, text)
+    const { stopped } = sequence.text
+    if (stopped !== undefined) this.#finish(sequence, 'stop', stopped, text)
+    else if (sequence.numOutput >= sequence.maxOutput) this.#finish(sequence, 'length', undefined, text)
+    else if (sequence.tokens.length >= this.#maxContext) this.#overflow(sequence, text)
+    else if (text !== '') this.#say(sequence, text)
+    return token
+  }
+
+  /** The context is full, and the answer is not at its end. */
+  #overflow(sequence: Sequence, text: string): void {
+    const { contextOverflow } = sequence.scheduling
+    if (contextOverflow === 'stop') return this.#finish(sequence, 'length', undefined, text)
     if (text !== '') this.#say(sequence, text)
+    if (contextOverflow === 'truncate-start') return this.#scheduler.dropOldest(sequence)
+    const message = `The context of ${this.#maxContext} tokens is full and the answer is not at its end.`
+    this.#fail(sequence, { code: 'context_overflow', message })
+  }
+
+  #describePrompt(sequence: Sequence, run: Run, logits: Float32Array): void {
+    const { choices, tokens, promptLogprobs: count = 0 } = sequence
+    if (sequence.choice !== 0) return
+    for (let index = 0; index < run.tokens.length; index++) {
+      const position = run.from + index + 1
+      // A preempted sequence reads its prompt again, and its output with it.
+      if (position !== choices.promptLogprobs.length + 1 || position >= choices.promptTokens) continue
+      const { vocabSize } = this.#ports.runner.capabilities
+      const row = logits.subarray(index * vocabSize, (index + 1) * vocabSize)
+      choices.promptLogprobs.push(describe(row, tokens[position]!, count))
+    }
   }
 
   #say(sequence: Sequence, text: string): void {
@@ -118,19 +235,103 @@ export class Engine {
     // Emptied first: whoever hears the delta may cancel at once, and `#finish` comes here again.
     sequence.unsaidTokens = []
     sequence.unsaidLogprobs = []
-    sequence.emit({ type: 'delta', text, tokens, ...(logprobs.length > 0 ? { logprobs } : {}) })
+    sequence.choices.say(sequence.choice, text, tokens, logprobs)
   }
 
   /** The one way in which a sequence ends well; the second time it does nothing. */
   #finish(sequence: Sequence, reason: FinishReason, stop?: string | number, text = ''): void {
-    if (!this.#scheduler.remove(sequence)) return
+    const now = this.#ports.now()
+    if (!this.#scheduler.remove(sequence, now)) return
+    this.#counters.finished[reason]++
     this.#say(sequence, text + sequence.text.flush())
-    const usage = { promptTokens: sequence.promptLength, completionTokens: sequence.numOutput }
-    const timing = sequence.timing(this.#ports.now())
-    sequence.emit({ type: 'finish', reason, usage, timing, ...(stop === undefined ? {} : { stop }) })
+    const end = { reason, ...(stop === undefined ? {} : { stop }) }
+    sequence.choices.end(sequence.choice, end, sequence.numOutput, now)
+    const { promptTokens, cachedTokens, over } = sequence.choices
+    if (over) this.#countPrompt(promptTokens, cachedTokens)
   }
 
-  #fail(sequence: Sequence, error: WireError): void {
-    if (this.#scheduler.remove(sequence)) sequence.emit({ type: 'error', error })
+  #expire(sequence: Sequence): void {
+    if (sequence.started) return this.#finish(sequence, 'timeout')
+    const message = 'The deadline passed before the first step: too much else is running or waiting.'
+    this.#fail(sequence, { code: 'timeout', message })
   }
+
+  /** Ends a request: the answers that go well with the one that does not. */
+  #fail({ choices }: Sequence, error: WireError): void {
+    const now = this.#ports.now()
+    for (const sequence of choices.sequences) this.#scheduler.remove(sequence, now)
+    if (!choices.fail(error)) return
+    this.#counters.failed++
+    this.#countPrompt(choices.promptTokens, choices.cachedTokens)
+  }
+
+  #failAll(error: WireError): void {
+    for (const sequence of this.#scheduler.sequences()) this.#fail(sequence, error)
+  }
+
+  #countPrompt(promptTokens: number, cachedTokens: number): void {
+    this.#counters.promptTokens += promptTokens
+    this.#counters.cachedTokens += cachedTokens
+  }
+
+  #choicesOf({ tokens, sampling, scheduling }: Prompt, emit: Emit): Choices {
+    const { now, decode, eosTokenIds, randomSeed } = this.#ports
+    const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
+    const submittedMs = now()
+    const choices = new Choices(emit, scheduling.n, prompt.length, submittedMs)
+    const seed = sampling.seed ?? randomSeed()
+    const stopTokens = new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds])
+    for (let choice = 0; choice < scheduling.n; choice++) {
+      choices.sequences.push(
+        new Sequence({
+          prompt,
+          maxOutput: sampling.maxTokens ?? Infinity,
+          sampler: new Sampler(sampling, new Random(seed + choice), stopTokens),
+          history: new TokenHistory(prompt),
+          text: new TextStream(decode, sampling.stop, prompt),
+          stopTokens,
+          scheduling,
+          promptLogprobs: sampling.promptLogprobs,
+          choices,
+          choice,
+          arrival: this.#numArrived++,
+          submittedMs,
+        }),
+      )
+    }
+    return choices
+  }
+
+  #fit(
+    tokens: readonly number[],
+    maxTokens: number | undefined,
+    overflow: Scheduling['contextOverflow'],
+  ): readonly number[] {
+    if (tokens.length === 0)
+      throw new EngineError('bad_request', 'The prompt is empty: give it at least one token.')
+    const maxContext = this.#maxContext
+    if (overflow === 'truncate-start') {
+      const most = promptLimit(maxContext, maxTokens)
+      return tokens.length <= most ? tokens : [tokens[0]!, ...tokens.slice(1 - most)]
+    }
+    const room = overflow === 'error' ? (maxTokens ?? 1) : 1
+    if (tokens.length + room <= maxContext) return tokens
+    const problem = `The prompt has ${tokens.length} tokens and the model's context ${maxContext}, ${room} of which must be left to answer.`
+    const advice =
+      'Shorten the prompt, load the model with a larger contextLength if it has one, or set contextOverflow.'
+    throw new EngineError('context_overflow', `${problem} ${advice}`)
+  }
+
+  get #maxContext(): number {
+    return this.#ports.runner.capabilities.maxContext
+  }
+
+  #lastRow(logits: Float32Array): Float32Array {
+    return logits.subarray(logits.length - this.#ports.runner.capabilities.vocabSize)
+  }
+}
+
+/** Longest prompt that `truncate-start` leaves: the answer gets the room it asks for, but at most a quarter of the context. */
+export function promptLimit(maxContext: number, maxTokens = Infinity): number {
+  return maxContext - Math.min(maxTokens, Math.ceil(maxContext / 4))
 }

@@ -7,6 +7,7 @@ export type LogitsProcessor = (logits: Float32Array, history: TokenHistory) => v
 export class TokenHistory {
   readonly #seen: Set<number>
   readonly #outputCounts = new Map<number, number>()
+  #numOutput = 0
 
   constructor(prompt: readonly number[]) {
     this.#seen = new Set(prompt)
@@ -14,8 +15,14 @@ export class TokenHistory {
 
   /** Books a generated token. */
   append(token: number): void {
+    this.#numOutput++
     this.#seen.add(token)
     this.#outputCounts.set(token, (this.#outputCounts.get(token) ?? 0) + 1)
+  }
+
+  /** Generated tokens. */
+  get numOutput(): number {
+    return this.#numOutput
   }
 
   /** Different tokens of prompt and output. */
@@ -32,16 +39,24 @@ export class TokenHistory {
 /** The options that `createLogitsProcessors` reads. */
 export type LogitsSampling = Pick<
   Sampling,
-  'logitBias' | 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty'
+  'allowedTokenIds' | 'minTokens' | 'logitBias' | 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty'
 >
 
 /**
- * The processors that these options need, in vLLM's order (vllm/v1/sample/sampler.py): bias, then penalties. So a bias
- * is scaled by the repetition penalty like any other part of the logit.
+ * The processors that these options need, in vLLM's order (vllm/v1/sample/sampler.py): what may be drawn at all, bias, then
+ * penalties. So a bias is scaled by the repetition penalty like any other part of the logit.
+ *
+ * @param stopTokens tokens that end the text, which `minTokens` holds back.
  */
-export function createLogitsProcessors(sampling: LogitsSampling): readonly LogitsProcessor[] {
-  const { logitBias, repetitionPenalty, presencePenalty, frequencyPenalty } = sampling
+export function createLogitsProcessors(
+  sampling: LogitsSampling,
+  stopTokens: ReadonlySet<number>,
+): readonly LogitsProcessor[] {
+  const { allowedTokenIds, minTokens, logitBias, repetitionPenalty, presencePenalty, frequencyPenalty } =
+    sampling
   const processors: LogitsProcessor[] = []
+  if (allowedTokenIds !== undefined) processors.push(allowOnly(new Set(allowedTokenIds)))
+  if (minTokens > 0 && stopTokens.size > 0) processors.push(holdBack(stopTokens, minTokens))
   if (logitBias.size > 0) processors.push(biasLogits(logitBias))
   if (repetitionPenalty !== 1) processors.push(penalizeRepetition(repetitionPenalty))
   if (presencePenalty !== 0 || frequencyPenalty !== 0) {
@@ -52,6 +67,18 @@ export function createLogitsProcessors(sampling: LogitsSampling): readonly Logit
 
 /** At this bias and below a token is forbidden, not just unlikely (the OpenAI API's "should result in a ban"). */
 const FORBIDDING_BIAS = -100
+
+function allowOnly(allowed: ReadonlySet<number>): LogitsProcessor {
+  return (logits) => {
+    for (let token = 0; token < logits.length; token++) if (!allowed.has(token)) logits[token] = -Infinity
+  }
+}
+
+function holdBack(tokens: ReadonlySet<number>, minTokens: number): LogitsProcessor {
+  return (logits, { numOutput }) => {
+    if (numOutput < minTokens) for (const token of tokens) logits[token] = -Infinity
+  }
+}
 
 function biasLogits(bias: ReadonlyMap<number, number>): LogitsProcessor {
   return (logits) => {

@@ -24,10 +24,11 @@ export class Sampler {
   /** The model's own logits, kept while processors change them. */
   #model = new Float32Array(0)
 
-  constructor(sampling: Sampling, random: Random) {
+  /** @param stopTokens tokens that end the text. */
+  constructor(sampling: Sampling, random: Random, stopTokens: ReadonlySet<number> = new Set()) {
     this.#sampling = sampling
     this.#random = random
-    this.#processors = createLogitsProcessors(sampling)
+    this.#processors = createLogitsProcessors(sampling, stopTokens)
   }
 
   /**

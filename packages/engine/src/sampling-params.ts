@@ -1,5 +1,6 @@
 import type { SamplingParams } from '@tabserve/protocol'
 import { EngineError, GENERATE_OPTIONS } from '@tabserve/protocol'
+import { checkBoolean, checkNumber, isList, refusal } from './check-option.ts'
 
 /** How the next token is chosen and when to stop, every option checked and filled in. `SamplingParams` says what each means. */
 export interface Sampling {
@@ -16,11 +17,15 @@ export interface Sampling {
   readonly logitBias: ReadonlyMap<number, number>
   readonly stop: readonly string[]
   readonly stopTokenIds: readonly number[]
+  readonly minTokens: number
+  /** `undefined`: all. */
+  readonly allowedTokenIds: readonly number[] | undefined
   readonly ignoreEos: boolean
   /** `undefined`: whoever makes the random stream chooses one. */
   readonly seed: number | undefined
   /** `undefined`: no log-probabilities; 0: of the chosen token only. */
   readonly logprobs: number | undefined
+  readonly promptLogprobs: number | undefined
 }
 
 const MAX_STOP_STRINGS = 16
@@ -34,6 +39,7 @@ export function resolveSampling(request: SamplingParams, vocabSize: number): Sam
   const whole = (min: number, max: number) => (value: number) =>
     Number.isSafeInteger(value) && value >= min && value <= max
   const maxSafe = Number.MAX_SAFE_INTEGER
+  const logprobs = `a whole number from 0 to ${MAX_LOGPROBS}`
   return {
     maxTokens: number('maxTokens', 'a whole number of at least 1', whole(1, maxSafe)),
     temperature: number('temperature', 'a number of at least 0', within(0, Infinity)) ?? 1,
@@ -45,10 +51,13 @@ export function resolveSampling(request: SamplingParams, vocabSize: number): Sam
     frequencyPenalty: number('frequencyPenalty', 'a number from -2 to 2', within(-2, 2)) ?? 0,
     logitBias: resolveLogitBias(request.logitBias, vocabSize),
     stop: resolveStop(request.stop),
-    stopTokenIds: resolveStopTokenIds(request.stopTokenIds, vocabSize),
-    ignoreEos: resolveIgnoreEos(request.ignoreEos),
+    stopTokenIds: resolveTokenIds('stopTokenIds', request.stopTokenIds, vocabSize) ?? [],
+    minTokens: number('minTokens', 'a whole number of at least 0', whole(0, maxSafe)) ?? 0,
+    allowedTokenIds: resolveAllowed(request.allowedTokenIds, vocabSize),
+    ignoreEos: checkBoolean('ignoreEos', request.ignoreEos) ?? false,
     seed: number('seed', 'a whole number that JavaScript holds exactly', whole(-maxSafe, maxSafe)),
-    logprobs: number('logprobs', `a whole number from 0 to ${MAX_LOGPROBS}`, whole(0, MAX_LOGPROBS)),
+    logprobs: number('logprobs', logprobs, whole(0, MAX_LOGPROBS)),
+    promptLogprobs: number('promptLogprobs', logprobs, whole(0, MAX_LOGPROBS)),
   }
 }
 
@@ -67,24 +76,6 @@ type NumberOption = {
   [Key in keyof SamplingParams]-?: SamplingParams[Key] extends number | undefined ? Key : never
 }[keyof SamplingParams]
 
-function checkNumber(
-  option: string,
-  value: unknown,
-  allowed: string,
-  isAllowed: (value: number) => boolean,
-): number | undefined {
-  if (value === undefined) return undefined
-  if (typeof value !== 'number' || !Number.isFinite(value) || !isAllowed(value))
-    throw refusal(option, value, allowed)
-  return value
-}
-
-function resolveIgnoreEos(value: unknown): boolean {
-  if (value === undefined) return false
-  if (typeof value !== 'boolean') throw refusal('ignoreEos', value, 'true or false')
-  return value
-}
-
 function resolveStop(value: unknown): readonly string[] {
   if (value === undefined) return []
   const stop: unknown = typeof value === 'string' ? [value] : value
@@ -95,14 +86,20 @@ function resolveStop(value: unknown): readonly string[] {
   return [...stop]
 }
 
-function resolveStopTokenIds(value: unknown, vocabSize: number): readonly number[] {
-  if (value === undefined) return []
+function resolveTokenIds(option: string, value: unknown, vocabSize: number): readonly number[] | undefined {
+  if (value === undefined) return undefined
   const allowed = `whole numbers from 0 to ${vocabSize - 1}`
-  if (!isList(value)) throw refusal('stopTokenIds', value, `a list of ${allowed}`)
+  if (!isList(value)) throw refusal(option, value, `a list of ${allowed}`)
   const isToken = (token: unknown): token is number => isTokenId(token, vocabSize)
   if (value.every(isToken)) return [...value]
   const wrong = value.findIndex((token) => !isToken(token))
-  throw refusal(`stopTokenIds[${wrong}]`, value[wrong], `one of the ${allowed}`)
+  throw refusal(`${option}[${wrong}]`, value[wrong], `one of the ${allowed}`)
+}
+
+function resolveAllowed(value: unknown, vocabSize: number): readonly number[] | undefined {
+  const allowed = resolveTokenIds('allowedTokenIds', value, vocabSize)
+  if (allowed?.length === 0) throw refusal('allowedTokenIds', value, 'a list of at least one token id')
+  return allowed
 }
 
 function resolveLogitBias(value: unknown, vocabSize: number): ReadonlyMap<number, number> {
@@ -121,22 +118,6 @@ function resolveLogitBias(value: unknown, vocabSize: number): ReadonlyMap<number
     bias.set(token, amount)
   }
   return bias
-}
-
-function refusal(option: string, value: unknown, allowed: string): EngineError {
-  return new EngineError('bad_request', `${option} must be ${allowed}, not ${show(value)}.`)
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
-  if (isList(value)) return value.length > 4 ? `a list of ${value.length}` : `[${value.map(show).join(', ')}]`
-  if (typeof value === 'object' && value !== null) return 'an object'
-  return typeof value === 'function' ? 'a function' : String(value)
-}
-
-/** `Array.isArray`, which would answer `any[]`. */
-function isList(value: unknown): value is readonly unknown[] {
-  return Array.isArray(value)
 }
 
 function isNonEmptyString(value: unknown): value is string {

@@ -1,68 +1,92 @@
-import type { Timing, TokenLogprob } from '@tabserve/protocol'
+import type { TokenLogprob } from '@tabserve/protocol'
+import type { Choices } from './choices.ts'
+import type { Row } from './kv-rows.ts'
 import type { TokenHistory } from './logits-processors.ts'
 import type { Sampler } from './sampler.ts'
-import type { Emit } from './served.ts'
+import type { Scheduling } from './scheduling-params.ts'
 import type { TextStream } from './text-stream.ts'
 
-/** One generation: its tokens and how far the model has read them. There are no phases: a sequence is decoding when one token is pending. */
-export class Sequence {
-  /** Prompt and output. */
-  readonly tokens: number[]
-  readonly promptLength: number
-  /** Largest `tokens.length`: the request's own limit, or the end of the context. */
-  readonly maxLength: number
+/** What a sequence is made of. */
+export interface SequenceInit {
+  readonly prompt: readonly number[]
+  /** Most tokens to generate; `Infinity`: until something else ends it. */
+  readonly maxOutput: number
   readonly sampler: Sampler
   readonly history: TokenHistory
   readonly text: TextStream
   /** Tokens that end the text. */
   readonly stopTokens: ReadonlySet<number>
-  readonly emit: Emit
+  readonly scheduling: Scheduling
+  /** Number of top log-probabilities wanted of each prompt token. */
+  readonly promptLogprobs: number | undefined
+  /** The request whose answer it is, and which one. */
+  readonly choices: Choices
+  readonly choice: number
+  /** Place in the order of all sequences of an engine. */
+  readonly arrival: number
   readonly submittedMs: number
-  /** Positions whose KV is in the sequence's row. */
+}
+
+/** One generation: its tokens and how far the model has read them. There are no phases: a sequence is decoding when one token is pending. */
+export class Sequence {
+  readonly maxOutput: number
+  readonly sampler: Sampler
+  readonly history: TokenHistory
+  readonly text: TextStream
+  readonly stopTokens: ReadonlySet<number>
+  readonly scheduling: Scheduling
+  readonly promptLogprobs: number | undefined
+  readonly choices: Choices
+  readonly choice: number
+  readonly arrival: number
+  readonly priority: number
+  /** Absolute, on the engine's clock; `Infinity`: none. */
+  readonly queueDeadlineMs: number
+  readonly deadlineMs: number
+  /** Prompt and output, less what was dropped at the start when the context was full. */
+  readonly tokens: number[]
+  /** The KV row, while it is running. */
+  row: Row<Sequence> | undefined
+  /** Tokens whose KV is in the row. */
   numComputed = 0
-  startedMs: number | undefined
-  firstTokenMs: number | undefined
+  numOutput = 0
+  /** Whether a step was ever computed for it. */
+  started = false
   /** Tokens and their log-probabilities since the last delta. */
   unsaidTokens: number[] = []
   unsaidLogprobs: TokenLogprob[] = []
 
   constructor(init: SequenceInit) {
-    this.tokens = [...init.prompt]
-    this.promptLength = init.prompt.length
-    this.maxLength = init.maxLength
+    const { prompt, scheduling, submittedMs } = init
+    this.tokens = [...prompt]
+    this.maxOutput = init.maxOutput
     this.sampler = init.sampler
     this.history = init.history
     this.text = init.text
     this.stopTokens = init.stopTokens
-    this.emit = init.emit
-    this.submittedMs = init.submittedMs
+    this.scheduling = scheduling
+    this.promptLogprobs = init.promptLogprobs
+    this.choices = init.choices
+    this.choice = init.choice
+    this.arrival = init.arrival
+    this.priority = scheduling.priority
+    this.queueDeadlineMs = submittedMs + Math.min(scheduling.queueTimeoutMs, scheduling.timeoutMs)
+    this.deadlineMs = submittedMs + scheduling.timeoutMs
   }
 
   get numPending(): number {
     return this.tokens.length - this.numComputed
   }
 
-  get numOutput(): number {
-    return this.tokens.length - this.promptLength
+  /** A generated token, whose KV is still to be computed. */
+  append(token: number): void {
+    this.tokens.push(token)
+    this.numOutput++
   }
 
-  timing(now: number): Timing {
-    const since = (time: number) => time - this.submittedMs
-    return {
-      queueMs: since(this.startedMs ?? now),
-      firstTokenMs: this.firstTokenMs === undefined ? undefined : since(this.firstTokenMs),
-      totalMs: since(now),
-    }
+  /** Drops the oldest tokens but the first, which models need as an anchor (StreamingLLM, arXiv:2309.17453), and keeps `length`. */
+  dropOldest(length: number): void {
+    this.tokens.splice(1, this.tokens.length - length)
+    this.numComputed = Math.min(this.numComputed, 1)
   }
-}
-
-export interface SequenceInit {
-  readonly prompt: readonly number[]
-  readonly maxLength: number
-  readonly sampler: Sampler
-  readonly history: TokenHistory
-  readonly text: TextStream
-  readonly stopTokens: ReadonlySet<number>
-  readonly emit: Emit
-  readonly submittedMs: number
 }

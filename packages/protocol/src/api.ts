@@ -1,6 +1,7 @@
 import type { WireError } from './error.ts'
 import type { Manifest } from './manifest.ts'
 import type { GenerateRequest } from './request.ts'
+import type { ModelStats } from './stats.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
 export interface EngineApi {
@@ -10,6 +11,9 @@ export interface EngineApi {
   load(request: LoadRequest, port: MessagePort): Promise<Answer<ModelInfo>>
   unload(model: string): Promise<Answer<null>>
   list(): Promise<Answer<readonly ModelInfo[]>>
+  stats(model: string): Promise<Answer<ModelStats>>
+  /** Forgets the KV that ended requests left behind; running ones keep theirs. */
+  resetPrefixCache(model: string): Promise<Answer<null>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
   /** Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. */
@@ -28,7 +32,7 @@ export interface WorkerConfig {
   readonly lifeLock: string
 }
 
-export interface LoadRequest {
+export interface LoadRequest extends ServingOptions {
   /** Absolute URL of a model folder, the one that holds `manifest.json`. */
   readonly url: string
   /**
@@ -36,10 +40,26 @@ export interface LoadRequest {
    * onnxruntime-web's public API; `auto`: heap if its self-test passes, else public. Default `auto`.
    */
   readonly binding?: KvBinding | 'auto'
-  /** Positions that the KV cache holds. Default: the model's context. */
-  readonly contextLength?: number
   /** Asks the network for the manifest even where a stored one is at hand. Default false: a stored model loads without one request. */
   readonly refresh?: boolean
+}
+
+/** How a model serves many requests at once. */
+export interface ServingOptions {
+  /** Positions of one request, prompt and answer. Default: the model's context. */
+  readonly contextLength?: number
+  /** Answers computed at once: one KV row each. 1 turns batching off. Fewer where `kvBudgetBytes` holds fewer. 1 to 64, default 8. */
+  readonly maxRunning?: number
+  /** Answers that may wait; one more is refused with `queue_full`. Default 100. */
+  readonly maxWaiting?: number
+  /** Most bytes for the KV cache. Default 1 GiB. */
+  readonly kvBudgetBytes?: number
+  /** Largest number of prompt tokens in one forward pass, which nothing can interrupt. Default 64. */
+  readonly maxTokensPerStep?: number
+  /** Prompts are read in pieces so small that running answers wait at most about this long for their next token. Default 100. */
+  readonly targetGapMs?: number
+  /** Guesses the next tokens of a lone answer from what it has already said. `auto`: while it pays. Default `auto`. */
+  readonly speculation?: 'auto' | 'off'
 }
 
 export type KvBinding = 'heap' | 'public'
@@ -55,6 +75,8 @@ export interface ModelInfo {
   readonly bindingReason?: string
   readonly threads: number
   readonly contextLength: number
+  readonly maxRunning: number
+  /** Largest size of the KV cache; it begins small. */
   readonly kvBytes: number
   readonly hasChatTemplate: boolean
   readonly load: LoadReport

@@ -8,6 +8,8 @@ export type ErrorCode =
   | 'integrity' // a file's bytes are not what the manifest promises
   | 'network' // the download was cut, refused or timed out
   | 'storage' // the browser's storage refused
+  | 'queue_full' // as many requests wait as may, or one that must not wait would have to
+  | 'timeout' // a deadline passed before the first step
   | 'backend_failed' // a forward pass failed
   | 'engine_lost' // the worker died
   | 'aborted' // the caller's signal fired
@@ -18,26 +20,40 @@ export interface WireError {
   readonly message: string
   /** The file that the error is about, as the manifest names it. */
   readonly file?: string
+  /** Of `queue_full`: when trying again may help, in milliseconds; an estimate. */
+  readonly retryAfterMs?: number
 }
 
 /** The one error class of tabserve. */
 export class EngineError extends Error {
   readonly code: ErrorCode
   readonly file: string | undefined
+  readonly retryAfterMs: number | undefined
 
-  constructor(code: ErrorCode, message: string, options: { file?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: Pick<WireError, 'file' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : {})
     this.name = 'EngineError'
     this.code = code
     this.file = options.file
+    this.retryAfterMs = options.retryAfterMs
   }
 
   toWire(): WireError {
-    return { code: this.code, message: this.message, ...(this.file === undefined ? {} : { file: this.file }) }
+    const { code, message, file, retryAfterMs } = this
+    return {
+      code,
+      message,
+      ...(file === undefined ? {} : { file }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }
   }
 
-  static fromWire(wire: WireError): EngineError {
-    return new EngineError(wire.code, wire.message, wire.file === undefined ? {} : { file: wire.file })
+  static fromWire({ code, message, ...facts }: WireError): EngineError {
+    return new EngineError(code, message, facts)
   }
 }
 

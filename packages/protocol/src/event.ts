@@ -6,6 +6,8 @@ export type RequestEvent = DeltaEvent | FinishEvent | ErrorEvent
 /** Text that can be shown: never half a character, never the beginning of a stop string. */
 export interface DeltaEvent {
   readonly type: 'delta'
+  /** Which of a request's `n` answers; 0 where there is one. */
+  readonly choice: number
   readonly text: string
   /** Tokens generated since the last delta. Their text may come later, or not at all when a stop string swallows it. */
   readonly tokens: readonly number[]
@@ -15,9 +17,16 @@ export interface DeltaEvent {
 
 export interface FinishEvent {
   readonly type: 'finish'
-  readonly reason: FinishReason
+  /** How each answer ended, in order. */
+  readonly choices: readonly ChoiceEnd[]
   readonly usage: Usage
   readonly timing: Timing
+  /** One entry a prompt token but the first, when the request asked for them. */
+  readonly promptLogprobs?: readonly TokenLogprob[]
+}
+
+export interface ChoiceEnd {
+  readonly reason: FinishReason
   /** The stop string or stop token that ended the text. */
   readonly stop?: string | number
 }
@@ -27,11 +36,14 @@ export interface ErrorEvent {
   readonly error: WireError
 }
 
-export type FinishReason = 'stop' | 'length' | 'abort'
+export type FinishReason = 'stop' | 'length' | 'abort' | 'timeout'
 
 /** Counts of tokens. A stop token that ended the text is counted, though it is in no delta. */
 export interface Usage {
   readonly promptTokens: number
+  /** How many of them were not computed, because their KV was at hand. With `n` answers: for the first one. */
+  readonly cachedTokens: number
+  /** Of all answers together. */
   readonly completionTokens: number
 }
 

@@ -8,7 +8,7 @@ export interface ChatMessage {
 }
 
 /** Asks a decoder to continue a prompt or to answer a conversation. Exactly one of `prompt`, `promptTokens` and `messages`. */
-export interface GenerateRequest extends SamplingParams {
+export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly task: 'generate'
   /** `name` or `name@version` of a loaded model. */
   readonly model: string
@@ -17,6 +17,35 @@ export interface GenerateRequest extends SamplingParams {
   readonly promptTokens?: readonly number[]
   /** Rendered with the model's chat template. */
   readonly messages?: readonly ChatMessage[]
+  /** Answers to one prompt, 1 to 64; they share the prompt's KV. Answer `i` is what the seed `seed + i` gives alone. Default 1. */
+  readonly n?: number
+}
+
+/** When a request runs, for how long, and what it shares. */
+export interface SchedulingParams {
+  /** Lower goes first; requests of one priority go in the order in which they came. Whole number, default 0. */
+  readonly priority?: number
+  /** Takes the row of a running request of lower priority when none is free; that one is computed again later. Default false. */
+  readonly preempt?: boolean
+  /** `immediate`: refused with `queue_full` when it would have to wait. Default `queue`. */
+  readonly admission?: 'queue' | 'immediate'
+  /** Milliseconds that it may wait for its first step; then it fails with `timeout`. Default: for ever. */
+  readonly queueTimeoutMs?: number
+  /**
+   * Milliseconds from submit to the last word. A request that has begun then ends with reason `timeout` and keeps its
+   * text; one that has not fails with `timeout`. Default: for ever.
+   */
+  readonly timeoutMs?: number
+  /**
+   * What happens at the end of the model's context. `stop`: the answer ends there with reason `length`. `error`: it fails
+   * with `context_overflow`, at once if prompt and `maxTokens` can be seen not to fit. `truncate-start`: the oldest tokens
+   * (of messages: the oldest that are not the system's) are dropped, before and while answering. Default `stop`.
+   */
+  readonly contextOverflow?: 'error' | 'truncate-start' | 'stop'
+  /** KV is shared between requests of one salt only. Default: all share. */
+  readonly cacheSalt?: string
+  /** `false` computes the whole prompt anew. Default true. */
+  readonly readPrefixCache?: boolean
 }
 
 /** How the next token is chosen and when to stop. The defaults are vLLM's, except `maxTokens`. */
@@ -43,12 +72,18 @@ export interface SamplingParams {
   readonly stop?: string | readonly string[]
   /** Ends the text at any of these tokens, which are not shown. */
   readonly stopTokenIds?: readonly number[]
+  /** No token that ends the text is drawn before this many others. Stop strings end it all the same. Default 0. */
+  readonly minTokens?: number
+  /** The only tokens that may be drawn. Default: all. */
+  readonly allowedTokenIds?: readonly number[]
   /** Generates on past the model's end-of-text tokens. Default false. */
   readonly ignoreEos?: boolean
   /** Whole number; the same seed and request give the same tokens. Default: random. */
   readonly seed?: number
   /** Reports the log-probability of each token, and of this many likeliest (0–20). Default: none. */
   readonly logprobs?: number
+  /** The same for the prompt, in the last word; its KV is then computed anew. Default: none. */
+  readonly promptLogprobs?: number
 }
 
 /** Every option of a generate request; anything else is refused. The compiler checks that none is missing. */
@@ -58,6 +93,15 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   prompt: true,
   promptTokens: true,
   messages: true,
+  n: true,
+  priority: true,
+  preempt: true,
+  admission: true,
+  queueTimeoutMs: true,
+  timeoutMs: true,
+  contextOverflow: true,
+  cacheSalt: true,
+  readPrefixCache: true,
   maxTokens: true,
   temperature: true,
   topK: true,
@@ -69,7 +113,10 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   logitBias: true,
   stop: true,
   stopTokenIds: true,
+  minTokens: true,
+  allowedTokenIds: true,
   ignoreEos: true,
   seed: true,
   logprobs: true,
+  promptLogprobs: true,
 }

@@ -49,6 +49,12 @@ export function startWorker(): void {
           .then(() => null),
       ),
     list: () => answer('backend_failed', () => ready().list()),
+    stats: (model) => answer('backend_failed', () => ready().stats(model)),
+    resetPrefixCache: (model) =>
+      answer('backend_failed', () => {
+        ready().resetPrefixCache(model)
+        return null
+      }),
     clearCache: (url) =>
       answer('storage', () =>
         ready()

@@ -1,5 +1,12 @@
 import type { Cancel, Emit } from '@tabserve/engine'
-import type { GenerateRequest, LoadProgress, LoadRequest, ModelInfo, WorkerConfig } from '@tabserve/protocol'
+import type {
+  GenerateRequest,
+  LoadProgress,
+  LoadRequest,
+  ModelInfo,
+  ModelStats,
+  WorkerConfig,
+} from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { LoadedModel, OpenedModel, WeightStore } from '@tabserve/runtime'
 import { Device, ModelRepository, Mutex, TASKS } from '@tabserve/runtime'
@@ -42,6 +49,16 @@ export class Server {
 
   list(): ModelInfo[] {
     return [...this.#models.values()].map((entry) => entry.info)
+  }
+
+  /** Throws `model_not_loaded`. */
+  stats(id: string): ModelStats {
+    return this.#find(id).model.served.stats()
+  }
+
+  /** Throws `model_not_loaded`. */
+  resetPrefixCache(id: string): void {
+    this.#find(id).model.served.resetPrefixCache()
   }
 
   clearCache(url?: string): Promise<void> {

@@ -42,7 +42,7 @@ export function checkNames(graph: DecoderGraph, inputs: readonly string[], outpu
 export interface Batch {
   readonly firstRow: number
   readonly numRows: number
-  /** Tokens a row. */
+  /** Tokens a row, padding included. */
   readonly width: number
   /** int32 [numRows, width]. */
   readonly ids: Int32Array
@@ -56,16 +56,16 @@ export interface Batch {
 }
 
 /**
- * Lays a step out for a decoder with GroupQueryAttention: one run of any length, or decode rows side by side.
- * Throws plain `Error`: a step that the graph cannot take is the scheduler's bug.
+ * Lays a step out for a decoder with GroupQueryAttention: one run of any length, decode rows side by side, or whole prompts
+ * side by side, padded on the right. Throws plain `Error`: a step that the graph cannot take is the scheduler's bug.
  */
 export function layOut(step: Step): Batch {
   const { runs } = step
   const first = runs[0]
   if (first === undefined) throw new Error('an empty step')
-  const width = first.tokens.length
-  if (runs.length > 1 && runs.some((run) => run.tokens.length !== 1))
-    throw new Error('several runs of several tokens')
+  const width = Math.max(...runs.map(({ tokens }) => tokens.length))
+  if (runs.length > 1 && width > 1 && runs.some(({ from }) => from > 0))
+    throw new Error('several runs of several tokens, with a past')
   if (runs.some((run, index) => run.row !== first.row + index))
     throw new Error('the rows of a step must be neighbours')
   const ids = new Int32Array(runs.length * width)

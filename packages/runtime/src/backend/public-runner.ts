@@ -1,7 +1,9 @@
-import type { Capabilities, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
 import type { DecoderGraph } from '@tabserve/protocol'
 import type { DecoderFiles } from './decoder-io.ts'
 import { INPUT, LOGITS, checkNames, kvNames, layOut, logitsOfRuns } from './decoder-io.ts'
+import type { KvShape } from './kv-layout.ts'
+import { capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from './kv-layout.ts'
 import type { PublicOrt } from './public-ort.ts'
 import { InferenceSession, Tensor } from './public-ort.ts'
 import type { RunnerOptions } from './runner-options.ts'
@@ -18,9 +20,9 @@ export class PublicRunner implements ModelRunner {
   readonly #graph: DecoderGraph
   readonly #past: readonly string[]
   readonly #present: readonly string[]
-  /** float32 [rows, kvHeads, capacity, headDim] for K and V of every layer. */
+  #shape: KvShape
+  /** K and V of every layer, one cache each. */
   #kv: Float32Array[]
-  readonly #rowSize: number
 
   static async create(
     ort: PublicOrt,
@@ -57,18 +59,20 @@ export class PublicRunner implements ModelRunner {
     const { past, present } = kvNames(graph.layers)
     this.#past = past
     this.#present = present
-    this.#rowSize = graph.kvHeads * contextLength * graph.headDim
-    this.#kv = past.map(() => new Float32Array(rows * this.#rowSize))
+    this.#shape = kvShapeOf(graph, rows, capacityFor(1, contextLength))
+    this.#kv = past.map(() => new Float32Array(rows * rowSizeOf(this.#shape)))
     this.capabilities = capabilitiesOf(graph, options)
   }
 
   async run(step: Step): Promise<StepResult> {
     const batch = layOut(step)
+    this.#reserve(batch.totalLength)
     const { firstRow, numRows } = batch
-    const { kvHeads, headDim, vocabSize } = this.#graph
-    const dims = [numRows, kvHeads, this.capabilities.maxContext, headDim]
-    const rowsOf = (kv: Float32Array) =>
-      kv.subarray(firstRow * this.#rowSize, (firstRow + numRows) * this.#rowSize)
+    const { vocabSize } = this.#graph
+    const { heads, capacity, size } = this.#shape
+    const dims = [numRows, heads, capacity, size]
+    const rowSize = rowSizeOf(this.#shape)
+    const rowsOf = (kv: Float32Array) => kv.subarray(firstRow * rowSize, (firstRow + numRows) * rowSize)
     const feeds: Record<string, Tensor> = {
       [INPUT.ids]: new Tensor('int32', batch.ids, [numRows, batch.width]),
       [INPUT.seqlens]: new Tensor('int32', batch.seqlens, [numRows]),
@@ -86,8 +90,28 @@ export class PublicRunner implements ModelRunner {
     return { logits: logitsOfRuns(floats(results, LOGITS), batch, vocabSize) }
   }
 
+  get kvBytes(): number {
+    return 4 * this.#kv.length * this.#shape.rows * rowSizeOf(this.#shape)
+  }
+
+  copyKv(copies: readonly KvCopy[]): void {
+    for (const kv of this.#kv) copyRows(kv, this.#shape, copies)
+  }
+
   async dispose(): Promise<void> {
     await this.#ort.call(() => this.#session.release())
+  }
+
+  #reserve(length: number): void {
+    if (length <= this.#shape.capacity) return
+    const capacity = capacityFor(length, this.capabilities.maxContext)
+    const larger = kvShapeOf(this.#graph, this.#shape.rows, capacity)
+    this.#kv = this.#kv.map((kv) => {
+      const room = new Float32Array(larger.rows * rowSizeOf(larger))
+      moveRows(kv, this.#shape, room, capacity)
+      return room
+    })
+    this.#shape = larger
   }
 }
 

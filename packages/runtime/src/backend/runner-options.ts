@@ -11,8 +11,15 @@ export interface RunnerOptions {
   readonly maxTokensPerStep: number
 }
 
-/** What a decoder with GroupQueryAttention can be asked: one prompt chunk, or decode rows side by side, never both. */
+/** What a decoder with GroupQueryAttention can be asked: prompts, or decode rows side by side, never both. */
 export function capabilitiesOf({ vocabSize }: DecoderGraph, options: RunnerOptions): Capabilities {
   const { rows, contextLength, maxTokensPerStep } = options
-  return { mixed: false, maxRows: rows, maxContext: contextLength, maxTokensPerStep, vocabSize }
+  return {
+    mixed: false,
+    batchedPrefill: true,
+    maxRows: rows,
+    maxContext: contextLength,
+    maxTokensPerStep,
+    vocabSize,
+  }
 }

@@ -1,6 +1,12 @@
-import type { Cancel, Emit, ModelRunner, Served } from '@tabserve/engine'
-import { Engine, refuseUnknownOptions, resolveSampling } from '@tabserve/engine'
-import type { GenerateRequest } from '@tabserve/protocol'
+import type { Cancel, Emit, ModelRunner, SchedulerOptions, Scheduling, Served } from '@tabserve/engine'
+import {
+  Engine,
+  promptLimit,
+  refuseUnknownOptions,
+  resolveSampling,
+  resolveScheduling,
+} from '@tabserve/engine'
+import type { ChatMessage, GenerateRequest, ModelStats } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { breathe } from '../breathe.ts'
 import type { Tokenizer } from '../tokenizer.ts'
@@ -11,28 +17,46 @@ export class GenerateModel implements Served {
   readonly #runner: ModelRunner
   readonly #tokenizer: Tokenizer
 
-  constructor(runner: ModelRunner, tokenizer: Tokenizer, eosTokenIds: readonly number[]) {
+  constructor(
+    runner: ModelRunner,
+    tokenizer: Tokenizer,
+    eosTokenIds: readonly number[],
+    options: SchedulerOptions,
+  ) {
     this.#runner = runner
     this.#tokenizer = tokenizer
-    this.#engine = new Engine({
-      runner,
-      decode: (tokens) => tokenizer.decode(tokens),
-      eosTokenIds,
-      now: () => performance.now(),
-      breathe,
-      randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
-    })
+    this.#engine = new Engine(
+      {
+        runner,
+        decode: (tokens) => tokenizer.decode(tokens),
+        eosTokenIds,
+        now: () => performance.now(),
+        breathe,
+        randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+      },
+      options,
+    )
   }
 
   submit(request: GenerateRequest, emit: Emit): Cancel {
     try {
       refuseUnknownOptions(request)
       const sampling = resolveSampling(request, this.#runner.capabilities.vocabSize)
-      return this.#engine.submit({ tokens: this.#promptOf(request), sampling }, emit)
+      const scheduling = resolveScheduling(request)
+      const tokens = this.#promptOf(request, scheduling)
+      return this.#engine.submit({ tokens, sampling, scheduling }, emit)
     } catch (error) {
       emit({ type: 'error', error: toWireError(error, 'backend_failed') })
       return () => {}
     }
+  }
+
+  stats(): ModelStats {
+    return this.#engine.stats()
+  }
+
+  resetPrefixCache(): void {
+    this.#engine.resetPrefixCache()
   }
 
   async dispose(): Promise<void> {
@@ -43,7 +67,8 @@ export class GenerateModel implements Served {
     await this.#runner.dispose()
   }
 
-  #promptOf({ prompt, promptTokens, messages }: GenerateRequest): readonly number[] {
+  #promptOf(request: GenerateRequest, { contextOverflow }: Scheduling): readonly number[] {
+    const { prompt, promptTokens, messages, maxTokens } = request
     const given = [prompt, promptTokens, messages].filter((value) => value !== undefined)
     if (given.length !== 1) {
       throw new EngineError(
@@ -52,12 +77,27 @@ export class GenerateModel implements Served {
       )
     }
     if (promptTokens !== undefined) return this.#checkTokens(promptTokens)
-    if (messages !== undefined)
-      return this.#tokenizer.encode(this.#tokenizer.renderChat(checkMessages(messages)))
+    if (messages !== undefined) {
+      const most =
+        contextOverflow === 'truncate-start'
+          ? promptLimit(this.#runner.capabilities.maxContext, maxTokens)
+          : Infinity
+      return this.#encodeChat(checkMessages(messages), most)
+    }
     if (typeof prompt !== 'string') throw new EngineError('bad_request', 'prompt must be a string.')
     if (prompt === '')
       throw new EngineError('bad_request', 'The prompt is empty: give it at least one character.')
     return this.#tokenizer.encode(prompt)
+  }
+
+  /** Drops the oldest messages that are not the system's until the prompt has at most `most` tokens; the last one stays. */
+  #encodeChat(messages: readonly ChatMessage[], most: number): readonly number[] {
+    for (let kept = messages; ;) {
+      const tokens = this.#tokenizer.encode(this.#tokenizer.renderChat(kept))
+      const oldest = kept.findIndex(({ role }) => role !== 'system')
+      if (tokens.length <= most || oldest < 0 || oldest === kept.length - 1) return tokens
+      kept = kept.toSpliced(oldest, 1)
+    }
   }
 
   #checkTokens(tokens: readonly number[]): readonly number[] {

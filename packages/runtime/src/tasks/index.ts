@@ -10,6 +10,7 @@ export interface LoadedModel {
   readonly binding: KvBinding
   readonly bindingReason?: string
   readonly contextLength: number
+  readonly maxRunning: number
   readonly kvBytes: number
   readonly hasChatTemplate: boolean
   readonly report: Pick<LoadReport, 'createMs' | 'warmupMs'>
