@@ -78,6 +78,74 @@ for (const binding of ['heap', 'public'] as const) {
     })
   }
 
+  test(`${binding}: prompts together, rows that move, and a cache that grows give what one pass alone gives`, async ({
+    harnessPage,
+  }) => {
+    const found = await harnessPage.evaluate(
+      async ({ url, binding }) => {
+        const { harness, assets } = window
+        const folder = new URL(url, location.href).href
+        const open = { url: folder, binding, assets, rows: 4, contextLength: 400, maxTokensPerStep: 256 }
+        const { id } = await harness.open(open)
+        const last = 'last' as const
+        const run = (row: number, from: number, tokens: number[]) => ({ row, from, tokens, wantLogits: last })
+        const prompts = [
+          [1, 403, 407, 261, 378, 432, 383],
+          [1, 286, 261],
+          [1, 298, 315, 421, 395, 317, 426],
+        ]
+        const plain = (rows: Float32Array[]) => rows.map((row) => [...row])
+        const alone: number[][] = []
+        const next: number[][] = []
+        for (const prompt of prompts) {
+          alone.push(...plain(await harness.run(id, [run(0, 0, prompt)])))
+          next.push(...plain(await harness.run(id, [run(0, prompt.length, [300])])))
+        }
+        // Right-padded, in rows 1 to 3.
+        const together = plain(
+          await harness.run(
+            id,
+            prompts.map((tokens, index) => run(index + 1, 0, tokens)),
+          ),
+        )
+        // 1 2 3 → 2 1 3, then row 3 to row 0 as well.
+        await harness.copyKv(id, [
+          { from: 1, to: 2, numTokens: 7, swap: true },
+          { from: 3, to: 0, numTokens: 7, swap: false },
+        ])
+        const lengths = [7, 3, 7, 7]
+        const moved = plain(
+          await harness.run(
+            id,
+            lengths.map((length, row) => run(row, length, [300])),
+          ),
+        )
+        const before = await harness.kvBytes(id)
+        // A row that begins beside the others, and one that outgrows the first capacity.
+        const long = Array.from({ length: 200 }, (_, index) => 260 + (index % 150))
+        await harness.run(id, [run(1, 3, [300, ...long])])
+        const after = await harness.kvBytes(id)
+        const grown = plain(
+          await harness.run(id, [run(0, 7, [300]), run(1, 204, [300]), run(2, 7, [300]), run(3, 0, [1])]),
+        )
+        const wholeLong = plain(
+          await harness.run(id, [run(3, 0, [...(prompts[1] ?? []), 300, ...long, 300])]),
+        )
+        const wholeOne = plain(await harness.run(id, [run(3, 0, [1])]))
+        await harness.close(id)
+        return { alone, next, together, moved, before, after, grown, wholeLong, wholeOne }
+      },
+      { url: MODEL.fp32, binding },
+    )
+    found.together.forEach((logits, index) => expectClose(logits, found.alone[index]))
+    const [first, second, third] = found.next
+    for (const [index, wanted] of [third, second, first, third].entries())
+      expectClose(found.moved[index], wanted)
+    expect(found.after).toBe(2 * found.before)
+    const grown = [third, found.wholeLong[0], first, found.wholeOne[0]]
+    for (const [index, wanted] of grown.entries()) expectClose(found.grown[index], wanted)
+  })
+
   test(`${binding}: a failed pass leaves the runner usable`, async ({ harnessPage }) => {
     const found = await harnessPage.evaluate(
       async ({ url, binding }) => {

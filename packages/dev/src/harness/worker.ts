@@ -1,6 +1,6 @@
 import { expose } from 'comlink'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
-import type { ModelRunner } from '@tabserve/engine'
+import type { KvCopy, ModelRunner } from '@tabserve/engine'
 import type { KvBinding } from '@tabserve/protocol'
 import {
   Device,
@@ -81,6 +81,14 @@ class Harness {
       runs: runs.map((run) => ({ ...run, tokens: Int32Array.from(run.tokens) })),
     })
     return logits.map((view) => view.slice())
+  }
+
+  async copyKv(id: number, copies: readonly KvCopy[]): Promise<void> {
+    this.#runner(id).copyKv(copies)
+  }
+
+  async kvBytes(id: number): Promise<number> {
+    return this.#runner(id).kvBytes
   }
 
   encode(id: number, text: string): number[] {

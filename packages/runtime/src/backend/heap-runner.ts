@@ -22,6 +22,7 @@ export class HeapRunner implements ModelRunner {
   readonly #kv: HeapKv
   /** One block of int32: ids, then a length a row, then the total, then logits indices. */
   readonly #integers: number
+  readonly #maxIds: number
   #logits: number
   #logitsCapacity = 1
 
@@ -51,13 +52,16 @@ export class HeapRunner implements ModelRunner {
     this.#graph = graph
     this.#kv = new HeapKv(module, graph, options)
     const { rows, maxTokensPerStep } = options
-    this.#integers = allocate(module, 4 * (2 * Math.max(rows, maxTokensPerStep) + 2 * rows + 1))
+    this.#maxIds = Math.max(rows, maxTokensPerStep)
+    this.#integers = allocate(module, 4 * (2 * this.#maxIds + rows + 1))
     this.#logits = allocate(module, 4 * graph.vocabSize)
     this.capabilities = capabilitiesOf(graph, options)
   }
 
   async run(step: Step): Promise<StepResult> {
     const batch = layOut(step)
+    if (batch.ids.length > this.#maxIds)
+      throw new Error(`a step of ${batch.ids.length} tokens; ${this.#maxIds} fit`)
     this.#kv.reserve(batch.totalLength)
     const numLogits = batch.logitsIndex.length
     this.#reserveLogits(numLogits)
