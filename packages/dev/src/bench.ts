@@ -22,6 +22,11 @@ try {
   const figures = await suite.run({
     fixtures: FIXTURES,
     log: (text) => console.error(text),
+    async openPage() {
+      const page = await context.newPage()
+      await page.goto(new URL('/script-tag/blank.html', server.url).href)
+      return page
+    },
     async openHarness() {
       const page = await context.newPage()
       await page.goto(new URL('/harness/index.html', server.url).href)

@@ -3,9 +3,8 @@ import { makeRandomModel } from '@tabserve/convert'
 import type { Page } from 'playwright'
 import type { Figure, Suite } from './figure.ts'
 import { interleave, median } from './interleave.ts'
+import { SHAPE_15M } from './shapes.ts'
 
-/** The shape of llama2.c's stories15M: what a step costs does not depend on what the weights are. */
-const SHAPE = { hiddenSize: 288, layers: 6, heads: 6, kvHeads: 6, hiddenDim: 768, vocabSize: 32000 }
 const CAPACITY = 2048
 const CONTEXTS = [64, 256, 512, 1024, 1536]
 const STEPS = 12
@@ -18,7 +17,7 @@ export const context: Suite = {
   async run({ openHarness, fixtures, log }) {
     log('Making a random model of the 15M shape.')
     await makeRandomModel({
-      shape: SHAPE,
+      shape: SHAPE_15M,
       contextLength: CAPACITY,
       weights: 'int8',
       out: join(fixtures, '15m'),

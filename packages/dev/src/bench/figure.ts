@@ -22,6 +22,8 @@ export interface Suite {
 export interface BenchContext {
   /** A page of the built site with `window.harness`, cross-origin isolated, in a fresh browser. */
   openHarness(): Promise<Page>
+  /** A page of the built site with `window.tabserve`, as a user's page has it; cross-origin isolated too. */
+  openPage(): Promise<Page>
   /** A folder that is served at `/fixtures/bench/` and removed afterwards. */
   readonly fixtures: string
   /** Says what is going on, to standard error. */

@@ -1,5 +1,6 @@
+import { batching } from './batching.ts'
 import { context } from './context.ts'
 import type { Suite } from './figure.ts'
 
 /** Every benchmark of the repository, by the name that `npm run bench -- NAME` takes. */
-export const SUITES: Readonly<Record<string, Suite>> = { context }
+export const SUITES: Readonly<Record<string, Suite>> = { batching, context }

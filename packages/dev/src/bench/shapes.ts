@@ -1,0 +1,9 @@
+/** The shape of llama2.c's stories15M: what a step costs does not depend on what the weights are. */
+export const SHAPE_15M = {
+  hiddenSize: 288,
+  layers: 6,
+  heads: 6,
+  kvHeads: 6,
+  hiddenDim: 768,
+  vocabSize: 32000,
+} as const
