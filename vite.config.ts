@@ -17,7 +17,7 @@ export default defineConfig(({ mode }): UserConfig => ({
   build: {
     ...output,
     emptyOutDir: true,
-    rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html') },
+    rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html') },
   },
   plugins: [
     afterBuild('static-files', async () => {
