@@ -48,7 +48,7 @@ test('int8 weights stay close to fp32 on held-out stories', async ({ harnessPage
         const tokens = await window.harness.encode(model.id, text)
         const { nll, top } = await window.harness.score(model.id, tokens, 256)
         const [logits = new Float32Array()] = await window.harness.run(model.id, [
-          { row: 0, from: 0, tokens: tokens.slice(0, 64), wantLogits: 'all' },
+          { kv: { row: 0 }, from: 0, tokens: tokens.slice(0, 64), wantLogits: 'all' },
         ])
         return { nll, top, logits: [...logits] }
       }

@@ -19,7 +19,7 @@ for (const binding of ['heap', 'public'] as const) {
             [1, 298, 315, 421, 395, 317, 426, 338, 401],
           ]
           const prefill = (row: number, tokens: number[], wantLogits: 'last' | 'all' = 'last') =>
-            harness.run(id, [{ row, from: 0, tokens, wantLogits }])
+            harness.run(id, [{ kv: { row }, from: 0, tokens, wantLogits }])
           const last = async (work: Promise<Float32Array[]>) => [...((await work)[0] ?? [])]
 
           // Alone, in row 0: every prompt and one more token.
@@ -29,7 +29,7 @@ for (const binding of ['heap', 'public'] as const) {
             whole.push(await last(prefill(0, prompt)))
             alone.push(
               await last(
-                harness.run(id, [{ row: 0, from: prompt.length, tokens: [300], wantLogits: 'last' }]),
+                harness.run(id, [{ kv: { row: 0 }, from: prompt.length, tokens: [300], wantLogits: 'last' }]),
               ),
             )
           }
@@ -37,7 +37,9 @@ for (const binding of ['heap', 'public'] as const) {
           const prompt = prompts[2] ?? []
           let pieces: number[] = []
           for (const [from, token] of prompt.entries()) {
-            pieces = await last(harness.run(id, [{ row: 0, from, tokens: [token], wantLogits: 'last' }]))
+            pieces = await last(
+              harness.run(id, [{ kv: { row: 0 }, from, tokens: [token], wantLogits: 'last' }]),
+            )
           }
           const all = (await prefill(0, prompt, 'all'))[0] ?? new Float32Array()
           // Together, each in its own row.
@@ -45,7 +47,7 @@ for (const binding of ['heap', 'public'] as const) {
           const together = await harness.run(
             id,
             prompts.map((tokens, row) => ({
-              row,
+              kv: { row },
               from: tokens.length,
               tokens: [300],
               wantLogits: 'last' as const,
@@ -54,7 +56,7 @@ for (const binding of ['heap', 'public'] as const) {
           // The other rows did not notice what row 1 did in between.
           await prefill(1, prompts[2] ?? [])
           const after = await last(
-            harness.run(id, [{ row: 2, from: prompt.length, tokens: [300], wantLogits: 'last' }]),
+            harness.run(id, [{ kv: { row: 2 }, from: prompt.length, tokens: [300], wantLogits: 'last' }]),
           )
           const vocab = whole[2]?.length ?? 0
           await harness.close(id)
@@ -88,7 +90,12 @@ for (const binding of ['heap', 'public'] as const) {
         const open = { url: folder, binding, assets, rows: 4, contextLength: 400, maxTokensPerStep: 256 }
         const { id } = await harness.open(open)
         const last = 'last' as const
-        const run = (row: number, from: number, tokens: number[]) => ({ row, from, tokens, wantLogits: last })
+        const run = (row: number, from: number, tokens: number[]) => ({
+          kv: { row },
+          from,
+          tokens,
+          wantLogits: last,
+        })
         const prompts = [
           [1, 403, 407, 261, 378, 432, 383],
           [1, 286, 261],
@@ -152,7 +159,7 @@ for (const binding of ['heap', 'public'] as const) {
         const { harness, assets } = window
         const { id } = await harness.open({ url: new URL(url, location.href).href, binding, assets })
         const run = (token: number) =>
-          harness.run(id, [{ row: 0, from: 0, tokens: [token], wantLogits: 'last' }])
+          harness.run(id, [{ kv: { row: 0 }, from: 0, tokens: [token], wantLogits: 'last' }])
         const before = [...((await run(1))[0] ?? [])]
         const failure = await run(100_000).then(
           () => 'no failure',

@@ -97,7 +97,7 @@ test('the next turn of a conversation goes on in the row of the last one', async
   const first = await ask({ tokens: list(30), maxTokens: 10 })
   const next = [...list(30), ...tokensOf(first), 3, 4]
   expect(usageOf(await ask({ tokens: next, maxTokens: 2 }))).toMatchObject({ cachedTokens: 39 })
-  expect(runner.steps.at(-1)?.runs[0]?.row).toBe(0)
+  expect(runner.steps.at(-1)?.runs[0]?.kv).toEqual({ row: 0 })
 })
 
 test('twenty conversations that come at once read their system prompt once', async () => {

@@ -1,7 +1,9 @@
 import type {
   Capabilities,
   KvCopy,
+  Logits,
   ModelRunner,
+  Run,
   Step,
   StepResult,
 } from '../../packages/engine/src/model-runner.ts'
@@ -32,6 +34,7 @@ export class FakeRunner implements ModelRunner {
     this.capabilities = {
       mixed: false,
       batchedPrefill: false,
+      paged: undefined,
       maxRows: 1,
       maxContext: 32,
       maxTokensPerStep: 4,
@@ -47,21 +50,22 @@ export class FakeRunner implements ModelRunner {
     this.clock += this.cost(step)
     if (this.steps.push(step) === this.failAt) throw new Error('the pass failed')
     const width = this.#check(step)
-    const logits = step.runs.map(({ row: index, from, tokens, wantLogits }) => {
-      const row = this.#row(index)
+    const outputs = step.runs.map((run): Logits => {
+      const { from, tokens, wantLogits } = run
+      const row = this.#row(rowOf(run))
       this.numComputed += tokens.length
       tokens.forEach((token, offset) => (row[from + offset] = token))
       row.fill(GARBAGE, from + tokens.length, from + width)
-      if (wantLogits === 'none') return new Float32Array()
+      if (wantLogits === 'none') return { values: new Float32Array(), tokens: undefined }
       const count = wantLogits === 'all' ? tokens.length : 1
       const all = new Float32Array(count * VOCAB)
       for (let place = 0; place < count; place++) {
         const end = from + tokens.length - count + place + 1
         all[place * VOCAB + nextToken(row.slice(0, end))] = 10
       }
-      return all
+      return { values: all, tokens: undefined }
     })
-    return { logits }
+    return { outputs }
   }
 
   copyKv(copies: readonly KvCopy[]): void {
@@ -83,15 +87,15 @@ export class FakeRunner implements ModelRunner {
     const width = Math.max(...runs.map(({ tokens }) => tokens.length))
     if (runs.length === 0) throw new Error('an empty step')
     if (width > 1 && runs.length * width > maxTokensPerStep) throw new Error('too many tokens')
-    if (runs.some(({ row }, index) => row !== runs[0]!.row + index))
+    if (runs.some((run, index) => rowOf(run) !== rowOf(runs[0]!) + index))
       throw new Error('rows are not neighbours')
-    if (runs.some(({ row }) => row >= maxRows)) throw new Error('no such row')
+    if (runs.some((run) => rowOf(run) >= maxRows)) throw new Error('no such row')
     if (runs.some(({ from, tokens }) => from + tokens.length > maxContext))
       throw new Error('behind the context')
     if (runs.length > 1 && width > 1) {
       if (!batchedPrefill || runs.some(({ from }) => from > 0))
         throw new Error('a batch of prompts with a past')
-    } else if (runs.length > 1 && runs[0]!.row !== 0) throw new Error('decode rows are not at the front')
+    } else if (runs.length > 1 && rowOf(runs[0]!) !== 0) throw new Error('decode rows are not at the front')
     return width
   }
 
@@ -100,6 +104,11 @@ export class FakeRunner implements ModelRunner {
     if (row === undefined) throw new Error(`no row ${index}`)
     return row
   }
+}
+
+function rowOf({ kv }: Run): number {
+  if ('row' in kv) return kv.row
+  throw new Error('a block table for a runner whose KV lies in rows')
 }
 
 /** Depends on every token and its place. From 2 to 15: few enough for pairs to come again, which drafts need. */

@@ -3,7 +3,7 @@ import { EngineError, toWireError } from '@tabserve/protocol'
 import { Choices } from './choices.ts'
 import { TokenHistory } from './logits-processors.ts'
 import { describe } from './logprobs.ts'
-import type { ModelRunner, Run } from './model-runner.ts'
+import type { Logits, ModelRunner, Run } from './model-runner.ts'
 import { Random } from './random.ts'
 import { Sampler } from './sampler.ts'
 import type { Sampling } from './sampling-params.ts'
@@ -128,11 +128,11 @@ export class Engine {
       return this.#scheduler.resetPrefixCache()
     }
     try {
-      const { logits } = await runner.run(step)
+      const { outputs } = await runner.run(step)
       const ms = now() - started
       this.#counters.steps[kind]++
       this.#counters.stepMs += ms
-      const numAccepted = this.#commit(plan, logits)
+      const numAccepted = this.#commit(plan, outputs)
       this.#scheduler.measured(plan, ms, numAccepted)
     } catch (error) {
       const wire = toWireError(error, 'backend_failed')
@@ -141,7 +141,7 @@ export class Engine {
   }
 
   /** Books what the model has read, then takes the next token of each. Returns how many tokens of a draft were right. */
-  #commit({ step, sequences, kind }: Plan, logits: readonly Float32Array[]): number {
+  #commit({ step, sequences, kind }: Plan, outputs: readonly Logits[]): number {
     const before = this.#ports.now()
     sequences.forEach((sequence, index) => {
       const { tokens } = step.runs[index] as Run
@@ -154,7 +154,7 @@ export class Engine {
     let numAccepted = 0
     sequences.forEach((sequence, index) => {
       const run = step.runs[index] as Run
-      const rows = logits[index] ?? new Float32Array()
+      const rows = outputs[index]?.values ?? new Float32Array()
       try {
         if (!this.#scheduler.has(sequence)) return
         if (sequence.promptLogprobs !== undefined) this.#describePrompt(sequence, run, rows)

@@ -1,42 +1,57 @@
 /** What a model can be asked in one step. */
 export interface Capabilities {
-  /** Prompt chunks and decode rows of several sequences in one step. */
+  /** Prompt chunks and decode rows of several sequences, drafts included, in one step. */
   readonly mixed: boolean
-  /** Several whole prompts, from position 0, in one step. */
+  /** Several whole prompts, from position 0, in one step (of a runner that is not mixed). */
   readonly batchedPrefill: boolean
-  /** KV rows: sequences that can be in flight at once. */
+  /** KV in blocks that a table lists, any sequence any block; `undefined` where a sequence's KV is one row. */
+  readonly paged: { readonly numBlocks: number; readonly blockTokens: number } | undefined
+  /** Sequences that can be in flight at once: KV rows, where KV lies in rows. */
   readonly maxRows: number
-  /** Positions that a row holds. */
+  /** Positions of one sequence. */
   readonly maxContext: number
   /** Largest number of tokens in one step, padding included: bounds how long a step blocks the worker. */
   readonly maxTokensPerStep: number
   readonly vocabSize: number
 }
 
+/** Where a sequence's KV lies: a row, or a table of blocks, of which entry i holds positions i·blockTokens and on. */
+export type KvPlace = { readonly row: number } | { readonly blocks: Int32Array }
+
 /** Tokens of one sequence that go through the model together. A decode row is a run of one token, a prompt chunk a run of many. */
 export interface Run {
-  /** KV row of the sequence. */
-  readonly row: number
-  /** Position of the first token: how much of the row is valid before this step. */
+  /** Where the sequence's KV is and goes. A block table covers every position up to the last of `tokens`. */
+  readonly kv: KvPlace
+  /** Position of the first token: how much of the KV is valid before this step. */
   readonly from: number
   readonly tokens: Int32Array
   readonly wantLogits: 'none' | 'last' | 'all'
+  /** How many of the largest logits of each wanted row are enough; 0: whole rows. A runner may give whole rows all the same. */
+  readonly top: number
 }
 
 /**
- * One forward pass: one run of any length; or decode rows side by side, in neighbouring rows by index; or, where the runner
- * has `batchedPrefill`, whole prompts in neighbouring rows.
+ * One forward pass, of different sequences. On a `mixed` runner: runs of any length side by side. Else: one run of any length;
+ * or decode rows in neighbouring KV rows; or, with `batchedPrefill`, whole prompts in neighbouring rows. Runs may share blocks
+ * that nobody writes in this step.
  */
 export interface Step {
   readonly runs: readonly Run[]
 }
 
-export interface StepResult {
-  /** One entry a run: float32 [n, vocabSize], n = 0, 1 or the run's tokens. Views of the runner's memory: valid until its next step. */
-  readonly logits: readonly Float32Array[]
+/** float32 [n, vocabSize], n = 0, 1 or the run's tokens; or, with `tokens`, [n, top]: the logits of those tokens, ids ascending in each row. */
+export interface Logits {
+  readonly values: Float32Array
+  /** int32 [n, top]. Of equal logits at the edge, the lowest ids are given. */
+  readonly tokens: Int32Array | undefined
 }
 
-/** KV of the first `numTokens` positions goes from one row to another, or, with `swap`, changes places with it. */
+export interface StepResult {
+  /** One entry a run. Views of the runner's memory: valid until its next step. */
+  readonly outputs: readonly Logits[]
+}
+
+/** KV of the first `numTokens` positions of a row or block goes to another, or, with `swap` (rows only), changes places with it. */
 export interface KvCopy {
   readonly from: number
   readonly to: number
@@ -49,7 +64,7 @@ export interface ModelRunner {
   readonly capabilities: Capabilities
   /** Bytes that the KV cache holds now. */
   readonly kvBytes: number
-  /** Rejects when the pass fails; the KV of the rows in the step is then undefined from `from` on. */
+  /** Rejects when the pass fails; the KV of the sequences in the step is then undefined from `from` on. */
   run(step: Step): Promise<StepResult>
   /** Carries the copies out in order. Never while a step runs. */
   copyKv(copies: readonly KvCopy[]): void

@@ -292,7 +292,8 @@ export class Scheduler {
 function runOf(sequence: Sequence, length: number, wantLogits: Run['wantLogits']): Run {
   const { row, numComputed: from, tokens } = sequence
   if (row === undefined) throw new Error('a run without a row')
-  return { row: row.index, from, tokens: Int32Array.from(tokens.slice(from, from + length)), wantLogits }
+  const run = Int32Array.from(tokens.slice(from, from + length))
+  return { kv: { row: row.index }, from, tokens: run, wantLogits, top: 0 }
 }
 
 /** Tokens of a step, padding included. */

@@ -1,6 +1,6 @@
 import { expose } from 'comlink'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
-import type { KvCopy, ModelRunner } from '@tabserve/engine'
+import type { KvCopy, KvPlace, Logits, ModelRunner } from '@tabserve/engine'
 import type { KvBinding } from '@tabserve/protocol'
 import {
   Device,
@@ -26,10 +26,12 @@ interface OpenOptions {
 }
 
 interface RunOptions {
-  readonly row: number
+  readonly kv: KvPlace
   readonly from: number
   readonly tokens: readonly number[]
   readonly wantLogits: 'none' | 'last' | 'all'
+  /** Default 0: whole rows. */
+  readonly top?: number
 }
 
 /** Runners and tokenizers by number; what crosses to the page is plain data. */
@@ -77,10 +79,15 @@ class Harness {
   }
 
   async run(id: number, runs: readonly RunOptions[]): Promise<Float32Array[]> {
-    const { logits } = await this.#runner(id).run({
-      runs: runs.map((run) => ({ ...run, tokens: Int32Array.from(run.tokens) })),
+    return (await this.runTop(id, runs)).map(({ values }) => values)
+  }
+
+  /** With the tokens that the logits belong to, where the runner gave the largest only. */
+  async runTop(id: number, runs: readonly RunOptions[]): Promise<Logits[]> {
+    const { outputs } = await this.#runner(id).run({
+      runs: runs.map((run) => ({ top: 0, ...run, tokens: Int32Array.from(run.tokens) })),
     })
-    return logits.map((view) => view.slice())
+    return outputs.map(({ values, tokens }) => ({ values: values.slice(), tokens: tokens?.slice() }))
   }
 
   async copyKv(id: number, copies: readonly KvCopy[]): Promise<void> {
@@ -98,7 +105,9 @@ class Harness {
   /** Continues `prompt` greedily until there are `length` tokens; the logits behind the prompt and behind the last token. */
   async greedy(id: number, prompt: readonly number[], length: number) {
     const read = async (from: number) => {
-      const [logits] = await this.run(id, [{ row: 0, from, tokens: tokens.slice(from), wantLogits: 'last' }])
+      const [logits] = await this.run(id, [
+        { kv: { row: 0 }, from, tokens: tokens.slice(from), wantLogits: 'last' },
+      ])
       return logits ?? new Float32Array()
     }
     const tokens = [...prompt]
@@ -125,7 +134,7 @@ class Harness {
       for (let from = 0; from < piece.length; from += maxTokensPerStep) {
         const chunk = piece.slice(from, from + maxTokensPerStep)
         const [logits = new Float32Array()] = await this.run(id, [
-          { row: 0, from, tokens: chunk, wantLogits: 'all' },
+          { kv: { row: 0 }, from, tokens: chunk, wantLogits: 'all' },
         ])
         for (const at of chunk.keys()) {
           const next = piece[from + at + 1]
@@ -144,13 +153,13 @@ class Harness {
     const { maxTokensPerStep } = this.#runner(id).capabilities
     for (let from = 0; from < context; from += maxTokensPerStep) {
       const tokens = new Array<number>(Math.min(maxTokensPerStep, context - from)).fill(5)
-      await this.run(id, [{ row: 0, from, tokens, wantLogits: 'none' }])
+      await this.run(id, [{ kv: { row: 0 }, from, tokens, wantLogits: 'none' }])
     }
     const times: number[] = []
     for (let step = 0; step < steps; step++) {
       const started = performance.now()
       await this.#runner(id).run({
-        runs: [{ row: 0, from: context, tokens: Int32Array.of(7), wantLogits: 'last' }],
+        runs: [{ kv: { row: 0 }, from: context, tokens: Int32Array.of(7), wantLogits: 'last', top: 0 }],
       })
       times.push(performance.now() - started)
     }

@@ -1,4 +1,4 @@
-import type { Run, Step } from '@tabserve/engine'
+import type { Logits, Run, Step } from '@tabserve/engine'
 import type { DecoderGraph } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
@@ -66,14 +66,15 @@ export function layOut(step: Step): Batch {
   const width = Math.max(...runs.map(({ tokens }) => tokens.length))
   if (runs.length > 1 && width > 1 && runs.some(({ from }) => from > 0))
     throw new Error('several runs of several tokens, with a past')
-  if (runs.some((run, index) => run.row !== first.row + index))
+  const firstRow = rowOf(first)
+  if (runs.some((run, index) => rowOf(run) !== firstRow + index))
     throw new Error('the rows of a step must be neighbours')
   const ids = new Int32Array(runs.length * width)
   runs.forEach((run, index) => ids.set(run.tokens, index * width))
   const lengths = runs.map((run) => run.from + run.tokens.length)
   const wanted = runs.flatMap((run, index) => wantedOf(run).map((position) => index * width + position))
   return {
-    firstRow: first.row,
+    firstRow,
     numRows: runs.length,
     width,
     ids,
@@ -84,10 +85,18 @@ export function layOut(step: Step): Batch {
   }
 }
 
-/** Cuts the graph's logits [N, vocabSize] into one view a run. */
-export function logitsOfRuns(logits: Float32Array, batch: Batch, vocabSize: number): Float32Array[] {
+/** Cuts the graph's logits [N, vocabSize] into one view a run. The graph gives whole rows, whatever `top` says. */
+export function outputsOfRuns(logits: Float32Array, batch: Batch, vocabSize: number): Logits[] {
   let from = 0
-  return batch.logitsPerRun.map((count) => logits.subarray(from, (from += count * vocabSize)))
+  return batch.logitsPerRun.map((count) => ({
+    values: logits.subarray(from, (from += count * vocabSize)),
+    tokens: undefined,
+  }))
+}
+
+function rowOf({ kv }: Run): number {
+  if ('row' in kv) return kv.row
+  throw new Error('a block table for a runner whose KV lies in rows')
 }
 
 function wantedOf({ wantLogits, tokens }: Run): number[] {

@@ -1,7 +1,7 @@
 import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
 import type { DecoderGraph } from '@tabserve/protocol'
 import type { Batch, DecoderFiles } from './decoder-io.ts'
-import { INPUT, LOGITS, checkNames, kvNames, layOut, logitsOfRuns } from './decoder-io.ts'
+import { INPUT, LOGITS, checkNames, kvNames, layOut, outputsOfRuns } from './decoder-io.ts'
 import type { TensorHandle } from './heap-session.ts'
 import { ELEMENT, HeapSession, allocate, heapTensor } from './heap-session.ts'
 import type { KvShape } from './kv-layout.ts'
@@ -75,7 +75,7 @@ export class HeapRunner implements ModelRunner {
     }
     const { vocabSize } = this.#graph
     const view = new Float32Array(this.#module.HEAPU8.buffer, this.#logits, numLogits * vocabSize)
-    return { logits: logitsOfRuns(view, batch, vocabSize) }
+    return { outputs: outputsOfRuns(view, batch, vocabSize) }
   }
 
   get kvBytes(): number {

@@ -42,9 +42,9 @@ export function probeFiles(): { graph: Uint8Array; externalData: Uint8Array } {
 /** The first eight logits behind a prompt of three tokens in row 1, and behind one token more. */
 export async function probeLogits(runner: ModelRunner): Promise<number[][]> {
   const step = async (from: number, tokens: readonly number[]) => {
-    const run = { row: 1, from, tokens: Int32Array.from(tokens), wantLogits: 'last' as const }
-    const { logits } = await runner.run({ runs: [run] })
-    return [...(logits[0]?.subarray(0, 8) ?? [])]
+    const run = { kv: { row: 1 }, from, tokens: Int32Array.from(tokens), wantLogits: 'last', top: 0 } as const
+    const { outputs } = await runner.run({ runs: [run] })
+    return [...(outputs[0]?.values.subarray(0, 8) ?? [])]
   }
   return [await step(0, [3, 5, 7]), await step(3, [9])]
 }

@@ -1,7 +1,7 @@
 import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
 import type { DecoderGraph } from '@tabserve/protocol'
 import type { DecoderFiles } from './decoder-io.ts'
-import { INPUT, LOGITS, checkNames, kvNames, layOut, logitsOfRuns } from './decoder-io.ts'
+import { INPUT, LOGITS, checkNames, kvNames, layOut, outputsOfRuns } from './decoder-io.ts'
 import type { KvShape } from './kv-layout.ts'
 import { capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from './kv-layout.ts'
 import type { PublicOrt } from './public-ort.ts'
@@ -87,7 +87,7 @@ export class PublicRunner implements ModelRunner {
     // The whole pool came back: it is the next past as it is, without another copy.
     if (numRows === this.capabilities.maxRows) this.#kv = present
     else this.#kv.forEach((kv, index) => rowsOf(kv).set(present[index] ?? []))
-    return { logits: logitsOfRuns(floats(results, LOGITS), batch, vocabSize) }
+    return { outputs: outputsOfRuns(floats(results, LOGITS), batch, vocabSize) }
   }
 
   get kvBytes(): number {

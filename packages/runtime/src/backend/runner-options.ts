@@ -17,6 +17,7 @@ export function capabilitiesOf({ vocabSize }: DecoderGraph, options: RunnerOptio
   return {
     mixed: false,
     batchedPrefill: true,
+    paged: undefined,
     maxRows: rows,
     maxContext: contextLength,
     maxTokensPerStep,

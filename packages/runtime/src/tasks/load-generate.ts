@@ -1,4 +1,4 @@
-import type { ModelRunner, Run, SchedulerOptions } from '@tabserve/engine'
+import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
 import type { DecoderGraph, LoadRequest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
@@ -6,6 +6,7 @@ import type { RunnerOptions } from '../backend/runner-options.ts'
 import { Tokenizer } from '../tokenizer.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
+import { warmUp } from './warm-up.ts'
 
 /** Prefill loses nothing down to 32 tokens a chunk, and a chunk is how long an abort may have to wait. */
 const MAX_TOKENS_PER_STEP = 64
@@ -48,20 +49,6 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     hasChatTemplate: tokenizer.hasChatTemplate,
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
-}
-
-async function warmUp(runner: ModelRunner): Promise<void> {
-  const { maxTokensPerStep, maxRows, maxContext } = runner.capabilities
-  const chunk = new Int32Array(Math.max(1, Math.min(maxTokensPerStep, maxContext - 1)))
-  await runner.run({ runs: [{ row: 0, from: 0, tokens: chunk, wantLogits: 'none' }] })
-  const decode = (row: number): Run => ({
-    row,
-    from: row === 0 ? chunk.length : 0,
-    tokens: new Int32Array(1),
-    wantLogits: 'last',
-  })
-  await runner.run({ runs: [decode(0)] })
-  await runner.run({ runs: Array.from({ length: maxRows }, (_, row) => decode(row)) })
 }
 
 interface Serving {
