@@ -3,6 +3,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { InlineConfig, Plugin, UserConfig } from 'vite'
 import { build, defaultClientConditions, defineConfig } from 'vite'
+import { buildKernels } from './packages/kernels/build.ts'
 
 const ROOT = import.meta.dirname
 const SITE = join(ROOT, 'dist')
@@ -20,6 +21,7 @@ export default defineConfig(({ mode }): UserConfig => ({
     rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html') },
   },
   plugins: [
+    { name: 'tabserve-kernels', buildStart: buildKernels },
     afterBuild('static-files', async () => {
       await cp(join(ROOT, 'demo/script-tag'), join(SITE, 'script-tag'), { recursive: true })
       const models = join(ROOT, 'models/stories')
@@ -48,11 +50,11 @@ const output: UserConfig['build'] = {
   chunkSizeWarningLimit: 1000,
 }
 
-/** onnxruntime's files keep their names, so that every bundle of the site shares one copy. */
+/** onnxruntime's files and the kernels keep their names, so that every bundle of the site shares one copy. */
 const names = {
   output: {
     assetFileNames: ({ names }: { names: readonly string[] }) =>
-      names[0]?.startsWith('ort-wasm') ? '[name][extname]' : 'assets/[name]-[hash][extname]',
+      /^(ort-wasm|kernels-)/.test(names[0] ?? '') ? '[name][extname]' : 'assets/[name]-[hash][extname]',
   },
 }
 

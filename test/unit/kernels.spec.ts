@@ -1,0 +1,19 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { KERNEL_CHECKS, Workspace } from '../conformance/kernels/index.ts'
+import { test } from 'playwright/test'
+
+const DIST = join(import.meta.dirname, '../../packages/kernels/dist')
+
+// Node 20 has relaxed SIMD behind a flag; browsers have it on.
+setFlagsFromString('--experimental-wasm-relaxed-simd')
+
+for (const variant of ['plain', 'relaxed'] as const) {
+  for (const [name, check] of Object.entries(KERNEL_CHECKS)) {
+    test(`${variant}: ${name}`, async () => {
+      const wasm = await readFile(join(DIST, `kernels-${variant}.wasm`))
+      check(await Workspace.create(wasm, false))
+    })
+  }
+}
