@@ -19,7 +19,7 @@ function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [ter
     ],
     [
       'KV cache',
-      `${bytes(model.kvBytes)}, ${model.contextLength} tokens, ${model.binding} binding${because(model.bindingReason)}`,
+      `${bytes(model.kvBytes)}, ${model.contextLength} tokens, ${model.runner} runner${because(model.runnerReason)}`,
     ],
     ['Weights', `${sources(load)}${because(load.notStored)}`],
     [

@@ -7,13 +7,13 @@ import type { KernelVariant } from './src/variant.ts'
 import { KERNEL_VARIANTS } from './src/variant.ts'
 
 const SOURCES = join(import.meta.dirname, 'assembly')
-const OUT = join(import.meta.dirname, 'dist')
+const OUT = join(import.meta.dirname, 'src/dist')
 const STAMP = join(OUT, 'sources.sha256')
 
 /** 4 GiB: what a 32-bit address reaches. A memory is made as large as its model needs. */
 const MAX_PAGES = 65536
 
-/** Compiles `assembly/` into `dist/kernels-*.wasm`, unless what is there was made of these very sources. */
+/** Compiles `assembly/` into `src/dist/kernels-*.wasm`, unless what is there was made of these very sources. */
 export async function buildKernels(): Promise<void> {
   const hash = await hashSources()
   if (existsSync(STAMP) && (await readFile(STAMP, 'utf8')) === hash) return

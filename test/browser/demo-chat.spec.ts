@@ -23,7 +23,7 @@ test('a model loads before the eyes of the reader and tells what it cost', async
   await expect(page.getByTestId('load-progress')).toBeHidden()
   const facts = page.getByTestId('facts')
   await expect(facts).toContainText(
-    /stories@2.*page isolated.*KV cache.*tokens, heap binding.*from the network.*warm-up/s,
+    /stories@2.*page isolated.*KV cache.*tokens, heap runner.*from the network.*warm-up/s,
   )
 })
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { KvBinding } from '../../packages/protocol/src/index.ts'
+import type { RunnerName } from '../../packages/protocol/src/index.ts'
 import { MODEL, NO_SHARED, SHARED, expect, hasShared, test } from './fixtures.ts'
 
 interface Golden {
@@ -11,24 +11,24 @@ interface Golden {
 
 test.skip(!hasShared, NO_SHARED)
 
-for (const binding of ['heap', 'public'] as const satisfies readonly KvBinding[]) {
-  test(`${binding}: stories260K in fp32 gives the golden ids and logits`, async ({ harnessPage }) => {
+for (const runner of ['heap', 'public'] as const satisfies readonly RunnerName[]) {
+  test(`${runner}: stories260K in fp32 gives the golden ids and logits`, async ({ harnessPage }) => {
     const golden = JSON.parse(
       await readFile(join(SHARED, 'models/golden/stories260K.json'), 'utf8'),
     ) as Golden
     const found = await harnessPage.evaluate(
-      async ({ url, binding, length }) => {
+      async ({ url, runner, length }) => {
         const model = await window.harness.open({
           url: new URL(url, location.href).href,
-          binding,
+          runner,
           assets: window.assets,
         })
         const { tokens, first, last } = await window.harness.greedy(model.id, [1], length)
-        return { binding: model.binding, tokens, first: [...first], last: [...last] }
+        return { runner: model.runner, tokens, first: [...first], last: [...last] }
       },
-      { url: MODEL.fp32, binding, length: golden.greedy_ids.length },
+      { url: MODEL.fp32, runner, length: golden.greedy_ids.length },
     )
-    expect(found.binding).toBe(binding)
+    expect(found.runner).toBe(runner)
     expect(found.tokens).toEqual(golden.greedy_ids)
     expect(largestDifference(found.first, golden.first_logits)).toBeLessThan(1e-3)
     expect(largestDifference(found.last, golden.last_logits)).toBeLessThan(1e-3)
@@ -42,7 +42,7 @@ test('int8 weights stay close to fp32 on held-out stories', async ({ harnessPage
       const score = async (url: string) => {
         const model = await window.harness.open({
           url: new URL(url, location.href).href,
-          binding: 'heap',
+          runner: 'heap',
           assets: window.assets,
         })
         const tokens = await window.harness.encode(model.id, text)

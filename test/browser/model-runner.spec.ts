@@ -3,15 +3,15 @@ import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
 test.skip(!hasShared, NO_SHARED)
 
 /** The conformance suite of `ModelRunner`: the same promises for every implementation. */
-for (const binding of ['heap', 'public'] as const) {
+for (const runner of ['heap', 'public'] as const) {
   for (const model of ['fp32', 'int8'] as const) {
-    test(`${binding}, ${model}: chunks, rows and rollbacks give what one pass alone gives`, async ({
+    test(`${runner}, ${model}: chunks, rows and rollbacks give what one pass alone gives`, async ({
       harnessPage,
     }) => {
       const found = await harnessPage.evaluate(
-        async ({ url, binding }) => {
+        async ({ url, runner }) => {
           const { harness, assets } = window
-          const open = { url: new URL(url, location.href).href, binding, assets, rows: 3, contextLength: 64 }
+          const open = { url: new URL(url, location.href).href, runner, assets, rows: 3, contextLength: 64 }
           const { id } = await harness.open(open)
           const prompts = [
             [1, 403, 407, 261, 378, 432, 383],
@@ -70,7 +70,7 @@ for (const binding of ['heap', 'public'] as const) {
             after,
           }
         },
-        { url: MODEL[model], binding },
+        { url: MODEL[model], runner },
       )
       expect(found.allCount).toBe(9)
       expectClose(found.pieces, found.whole[2])
@@ -80,14 +80,14 @@ for (const binding of ['heap', 'public'] as const) {
     })
   }
 
-  test(`${binding}: prompts together, rows that move, and a cache that grows give what one pass alone gives`, async ({
+  test(`${runner}: prompts together, rows that move, and a cache that grows give what one pass alone gives`, async ({
     harnessPage,
   }) => {
     const found = await harnessPage.evaluate(
-      async ({ url, binding }) => {
+      async ({ url, runner }) => {
         const { harness, assets } = window
         const folder = new URL(url, location.href).href
-        const open = { url: folder, binding, assets, rows: 4, contextLength: 400, maxTokensPerStep: 256 }
+        const open = { url: folder, runner, assets, rows: 4, contextLength: 400, maxTokensPerStep: 256 }
         const { id } = await harness.open(open)
         const last = 'last' as const
         const run = (row: number, from: number, tokens: number[]) => ({
@@ -142,7 +142,7 @@ for (const binding of ['heap', 'public'] as const) {
         await harness.close(id)
         return { alone, next, together, moved, before, after, grown, wholeLong, wholeOne }
       },
-      { url: MODEL.fp32, binding },
+      { url: MODEL.fp32, runner },
     )
     found.together.forEach((logits, index) => expectClose(logits, found.alone[index]))
     const [first, second, third] = found.next
@@ -153,11 +153,11 @@ for (const binding of ['heap', 'public'] as const) {
     for (const [index, wanted] of grown.entries()) expectClose(found.grown[index], wanted)
   })
 
-  test(`${binding}: a failed pass leaves the runner usable`, async ({ harnessPage }) => {
+  test(`${runner}: a failed pass leaves the runner usable`, async ({ harnessPage }) => {
     const found = await harnessPage.evaluate(
-      async ({ url, binding }) => {
+      async ({ url, runner }) => {
         const { harness, assets } = window
-        const { id } = await harness.open({ url: new URL(url, location.href).href, binding, assets })
+        const { id } = await harness.open({ url: new URL(url, location.href).href, runner, assets })
         const run = (token: number) =>
           harness.run(id, [{ kv: { row: 0 }, from: 0, tokens: [token], wantLogits: 'last' }])
         const before = [...((await run(1))[0] ?? [])]
@@ -167,7 +167,7 @@ for (const binding of ['heap', 'public'] as const) {
         )
         return { before, failure, after: [...((await run(1))[0] ?? [])] }
       },
-      { url: MODEL.fp32, binding },
+      { url: MODEL.fp32, runner },
     )
     expect(found.failure).toBe('failed')
     expect(found.after).toEqual(found.before)

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { KERNEL_CHECKS, Workspace } from '../conformance/kernels/index.ts'
 import { test } from 'playwright/test'
 
-const DIST = join(import.meta.dirname, '../../packages/kernels/dist')
+const DIST = join(import.meta.dirname, '../../packages/kernels/src/dist')
 
 // Node 20 has relaxed SIMD behind a flag; browsers have it on.
 setFlagsFromString('--experimental-wasm-relaxed-simd')

@@ -17,7 +17,7 @@ import { WorkerLink, handOver } from './hub/worker-link.ts'
 export interface ClientOptions {
   /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
   readonly worker: () => Worker
-  /** Addresses of onnxruntime-web's `ort-wasm-simd-threaded.mjs` and `.wasm`, relative to the page or absolute. */
+  /** Addresses of the files that the worker fetches, relative to the page or absolute. */
   readonly assets: WorkerConfig['assets']
   /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
   readonly threads?: number
@@ -47,11 +47,7 @@ export class Client {
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
     }
-    const absolute = {
-      mjs: new URL(assets.mjs, location.href).href,
-      wasm: new URL(assets.wasm, location.href).href,
-    }
-    const checked = { worker, assets: absolute, ...(threads === undefined ? {} : { threads }) }
+    const checked = { worker, assets: absoluteAssets(assets), ...(threads === undefined ? {} : { threads }) }
     return new Client(checked, await startLink(checked))
   }
 
@@ -173,7 +169,8 @@ function absoluteUrl(url: string): string {
 
 /** Every option of a load that goes to the worker. The compiler checks that none is missing. */
 const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url'>, true>> = {
-  binding: true,
+  runner: true,
+  kvType: true,
   refresh: true,
   contextLength: true,
   maxRunning: true,
@@ -191,4 +188,19 @@ function unknownOf(options: object, known: object): object {
 function refuse(unknown: object, where: string): void {
   const [name] = Object.keys(unknown)
   if (name !== undefined) throw new EngineError('bad_request', `${where} has no option ${name}.`)
+}
+
+/** The worker has another base than the page. */
+function absoluteAssets({ mjs, wasm, kernels }: WorkerConfig['assets']): WorkerConfig['assets'] {
+  const absolute = (address: string) => new URL(address, location.href).href
+  return {
+    mjs: absolute(mjs),
+    wasm: absolute(wasm),
+    kernels: {
+      plain: absolute(kernels.plain),
+      relaxed: absolute(kernels.relaxed),
+      'plain-threads': absolute(kernels['plain-threads']),
+      'relaxed-threads': absolute(kernels['relaxed-threads']),
+    },
+  }
 }

@@ -5,7 +5,8 @@ import { join, relative } from 'node:path'
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   engine: ['protocol'],
-  runtime: ['engine', 'protocol'],
+  kernels: [],
+  runtime: ['engine', 'kernels', 'protocol'],
   worker: ['runtime', 'engine', 'protocol'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],

@@ -1,7 +1,7 @@
-import plainThreads from '../dist/kernels-plain-threads.wasm?url'
-import plain from '../dist/kernels-plain.wasm?url'
-import relaxedThreads from '../dist/kernels-relaxed-threads.wasm?url'
-import relaxed from '../dist/kernels-relaxed.wasm?url'
+import plainThreads from './dist/kernels-plain-threads.wasm?url'
+import plain from './dist/kernels-plain.wasm?url'
+import relaxedThreads from './dist/kernels-relaxed-threads.wasm?url'
+import relaxed from './dist/kernels-relaxed.wasm?url'
 import type { KernelVariant } from './variant.ts'
 
 const absolute = (url: string) => new URL(url, import.meta.url).href

@@ -24,22 +24,31 @@ export type Answer<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError }
 
 export interface WorkerConfig {
-  /** Absolute URLs of onnxruntime-web's `ort-wasm-simd-threaded.mjs` and `.wasm`. */
-  readonly assets: { readonly mjs: string; readonly wasm: string }
+  /** Absolute URLs. */
+  readonly assets: WorkerAssets
   /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
   readonly threads?: number
   /** A Web Lock that the worker takes and holds while it lives: whoever is granted it next knows that the worker is gone. */
   readonly lifeLock: string
 }
 
+/** Files that a worker fetches when it needs them. */
+export interface WorkerAssets {
+  /** onnxruntime-web's `ort-wasm-simd-threaded.mjs` and `.wasm`. */
+  readonly mjs: string
+  readonly wasm: string
+  /** The builds of the kernels, `kernels-*.wasm`; one of them is fetched. */
+  readonly kernels: Readonly<Record<'plain' | 'relaxed' | 'plain-threads' | 'relaxed-threads', string>>
+}
+
 export interface LoadRequest extends ServingOptions {
   /** Absolute URL of a model folder, the one that holds `manifest.json`. */
   readonly url: string
   /**
-   * How past and present are bound. `heap`: the same memory inside the wasm heap, no copies; `public`: through
-   * onnxruntime-web's public API; `auto`: heap if its self-test passes, else public. Default `auto`.
+   * What runs the model. `kernels`: our own, for the decoders that they cover; `heap`: onnxruntime-web, KV inside its wasm heap; `public`:
+   * onnxruntime-web through its public API; `auto`: the first of these that can. Default `auto`.
    */
-  readonly binding?: KvBinding | 'auto'
+  readonly runner?: RunnerName | 'auto'
   /** Asks the network for the manifest even where a stored one is at hand. Default false: a stored model loads without one request. */
   readonly refresh?: boolean
 }
@@ -54,6 +63,8 @@ export interface ServingOptions {
   readonly maxWaiting?: number
   /** Most bytes for the KV cache. Default 1 GiB. */
   readonly kvBudgetBytes?: number
+  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. Kernels only. Default `float32`. */
+  readonly kvType?: KvType
   /** Largest number of prompt tokens in one forward pass, which nothing can interrupt. Default 64. */
   readonly maxTokensPerStep?: number
   /** Prompts are read in pieces so small that running answers wait at most about this long for their next token. Default 100. */
@@ -62,7 +73,9 @@ export interface ServingOptions {
   readonly speculation?: 'auto' | 'off'
 }
 
-export type KvBinding = 'heap' | 'public'
+export type RunnerName = 'kernels' | 'heap' | 'public'
+
+export type KvType = 'float32' | 'float16' | 'int8'
 
 /** A model that answers requests, and how it really runs. */
 export interface ModelInfo {
@@ -70,14 +83,17 @@ export interface ModelInfo {
   readonly id: string
   readonly url: string
   readonly manifest: Manifest
-  readonly binding: KvBinding
-  /** Why `auto` did not choose `heap`. */
-  readonly bindingReason?: string
+  readonly runner: RunnerName
+  /** Why `auto` did not choose a better one. */
+  readonly runnerReason?: string
   readonly threads: number
   readonly contextLength: number
   readonly maxRunning: number
   /** Largest size of the KV cache; it begins small. */
   readonly kvBytes: number
+  readonly kvType: KvType
+  /** Bytes of the wasm memory after loading, weights and working memory: of a model that the kernels run. */
+  readonly heapBytes?: number
   readonly hasChatTemplate: boolean
   readonly load: LoadReport
 }

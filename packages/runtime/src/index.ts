@@ -1,4 +1,5 @@
 export { Device } from './backend/device.ts'
+export { isKernelThread, serveAsThread } from './backend/kernels/kernel-thread.ts'
 export { Mutex } from './mutex.ts'
 export { ModelRepository } from './models/repository.ts'
 export type { OpenedModel } from './models/repository.ts'

@@ -6,13 +6,21 @@ export { EngineError } from '@tabserve/client'
 const script = document.currentScript
 const base = script instanceof HTMLScriptElement && script.src !== '' ? script.src : document.baseURI
 
+const beside = (file: string) => new URL(file, base).href
+
 /** As in the npm package; worker and wasm are looked for beside the script. */
 export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
   return Client.create({
-    worker: () => new Worker(new URL('tabserve.worker.js', base), { type: 'module', name: 'tabserve' }),
+    worker: () => new Worker(beside('tabserve.worker.js'), { type: 'module', name: 'tabserve' }),
     assets: {
-      mjs: new URL('ort-wasm-simd-threaded.mjs', base).href,
-      wasm: new URL('ort-wasm-simd-threaded.wasm', base).href,
+      mjs: beside('ort-wasm-simd-threaded.mjs'),
+      wasm: beside('ort-wasm-simd-threaded.wasm'),
+      kernels: {
+        plain: beside('kernels-plain.wasm'),
+        relaxed: beside('kernels-relaxed.wasm'),
+        'plain-threads': beside('kernels-plain-threads.wasm'),
+        'relaxed-threads': beside('kernels-relaxed-threads.wasm'),
+      },
     },
     ...options,
   })

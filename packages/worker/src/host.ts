@@ -10,11 +10,12 @@ import type {
   RequestEvent,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { idbStore, memoryStore } from '@tabserve/runtime'
+import { idbStore, isKernelThread, memoryStore, serveAsThread } from '@tabserve/runtime'
 import { Server } from './server.ts'
 
-/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file. */
+/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which helper threads run too. */
 export function startWorker(): void {
+  if (isKernelThread()) return serveAsThread()
   let server: Server | undefined
   const ready = () => {
     if (server === undefined) throw new EngineError('backend_failed', 'The worker was not configured.')

@@ -51,13 +51,13 @@ export const context: Suite = {
   },
 }
 
-function open(page: Page, binding: 'heap' | 'public', contextLength: number): Promise<number> {
+function open(page: Page, runner: 'heap' | 'public', contextLength: number): Promise<number> {
   return page.evaluate(
-    async ({ binding, contextLength }) => {
+    async ({ runner, contextLength }) => {
       const url = new URL('/fixtures/bench/15m/', location.href).href
-      return (await window.harness.open({ url, binding, assets: window.assets, contextLength })).id
+      return (await window.harness.open({ url, runner, assets: window.assets, contextLength })).id
     },
-    { binding, contextLength },
+    { runner, contextLength },
   )
 }
 

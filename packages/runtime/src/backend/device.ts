@@ -1,25 +1,35 @@
 import type { ModelRunner } from '@tabserve/engine'
-import type { DecoderGraph, DeviceReport, KvBinding, WorkerConfig } from '@tabserve/protocol'
+import type { DecoderGraph, DeviceReport, RunnerName, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import type { ModelFiles } from '../models/model-files.ts'
 import type { DecoderFiles } from './decoder-io.ts'
 import { HeapRunner } from './heap-runner.ts'
+import { kernelsProblem } from './kernels/kernel-coverage.ts'
+import { KernelDevice } from './kernels/kernel-device.ts'
 import type { OrtModule } from './ort-module.ts'
 import { startOrt } from './ort-module.ts'
 import { probeFailure } from './ort-probe.ts'
 import type { PublicOrt } from './public-ort.ts'
 import type { RunnerOptions } from './runner-options.ts'
+import { maxRowBytes, rowRoomOf } from './runner-options.ts'
 
-export interface BoundRunner {
+/** A decoder that runs, and what runs it. */
+export interface ChosenRunner {
   readonly runner: ModelRunner
-  readonly binding: KvBinding
-  /** Why `auto` did not choose `heap`. */
-  readonly bindingReason?: string
+  readonly name: RunnerName
+  /** Why `auto` did not choose the first of `kernels`, `heap`, `public`. */
+  readonly reason?: string
+  /** Bytes of the KV cache at its largest. */
+  readonly maxKvBytes: number
+  /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */
+  readonly heapBytes?: number
 }
 
-/** The machine as this worker sees it, and onnxruntime on it: each way in is started once, when a model first needs it. */
+/** The machine as this worker sees it, and what runs models on it: each engine is started once, when a model first needs it. */
 export class Device {
   readonly report: DeviceReport
   readonly #assets: WorkerConfig['assets']
+  readonly #kernels: KernelDevice
   #heap: Promise<OrtModule> | undefined
   #public: Promise<PublicOrt> | undefined
 
@@ -30,40 +40,63 @@ export class Device {
     // Shared memory, and so threads, exist in isolated pages only.
     this.report = { crossOriginIsolated, cores, threads: crossOriginIsolated ? wanted : 1 }
     this.#assets = assets
+    this.#kernels = new KernelDevice(assets.kernels, this.report.threads)
   }
 
-  /** Makes a decoder's runner. Throws `bad_model` when onnxruntime refuses the graph, `backend_failed` when there is no onnxruntime. */
+  /**
+   * Makes a decoder's runner: the kernels where they cover it, else onnxruntime. Throws `bad_model` when the graph is refused, `backend_failed`
+   * when what should run it does not start.
+   */
   async createRunner(
     graph: DecoderGraph,
-    files: DecoderFiles,
-    binding: KvBinding | 'auto',
+    files: ModelFiles,
+    wanted: RunnerName | 'auto',
     options: RunnerOptions,
-  ): Promise<BoundRunner> {
-    if (binding === 'public') return this.#throughPublic(graph, files, options)
+  ): Promise<ChosenRunner> {
+    const problem = kernelsProblem(graph)
+    if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
+      if (problem === undefined) return this.#kernels.createRunner(graph, files, options)
+      throw new EngineError('bad_request', `The kernels cannot run this model: ${problem}. Leave out \`runner\`.`)
+    }
+    const decoder = {
+      graph: await files.bytes(graph.file),
+      externalData: await files.bytes(graph.externalData),
+    }
+    const chosen = await this.#throughOrt(graph, decoder, wanted, options)
+    if (wanted !== 'auto') return chosen
+    const reason = [`not kernels: ${problem}`, ...(chosen.reason === undefined ? [] : [chosen.reason])].join('; ')
+    return { ...chosen, reason }
+  }
+
+  async #throughOrt(
+    graph: DecoderGraph,
+    files: DecoderFiles,
+    wanted: RunnerName | 'auto',
+    options: RunnerOptions,
+  ): Promise<ChosenRunner> {
+    if (wanted === 'public') return this.#throughPublic(graph, files, options)
     let module: OrtModule
     try {
       module = await this.#startHeap()
     } catch (error) {
-      if (binding === 'heap') throw backendFailed(error)
-      return { ...(await this.#throughPublic(graph, files, options)), bindingReason: messageOf(error) }
+      if (wanted === 'heap') throw backendFailed(error)
+      return { ...(await this.#throughPublic(graph, files, options)), reason: `not heap: ${messageOf(error)}` }
     }
-    return {
-      runner: await creating(graph, HeapRunner.create(module, graph, files, options)),
-      binding: 'heap',
-    }
+    const room = rowRoomOf(graph, options)
+    const runner = await creating(graph, HeapRunner.create(module, graph, files, room))
+    return { runner, name: 'heap', maxKvBytes: maxRowBytes(graph, room) }
   }
 
   async #throughPublic(
     graph: DecoderGraph,
     files: DecoderFiles,
     options: RunnerOptions,
-  ): Promise<BoundRunner> {
+  ): Promise<ChosenRunner> {
     const ort = await this.#startPublic().catch((error: unknown) => Promise.reject(backendFailed(error)))
     const { PublicRunner } = await import('./public-runner.ts')
-    return {
-      runner: await creating(graph, PublicRunner.create(ort, graph, files, options)),
-      binding: 'public',
-    }
+    const room = rowRoomOf(graph, options)
+    const runner = await creating(graph, PublicRunner.create(ort, graph, files, room))
+    return { runner, name: 'public', maxKvBytes: maxRowBytes(graph, room) }
   }
 
   #startHeap(): Promise<OrtModule> {

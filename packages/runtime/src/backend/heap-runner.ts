@@ -7,7 +7,7 @@ import { ELEMENT, HeapSession, allocate, heapTensor } from './heap-session.ts'
 import type { KvShape } from './kv-layout.ts'
 import { capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from './kv-layout.ts'
 import type { OrtModule } from './ort-module.ts'
-import type { RunnerOptions } from './runner-options.ts'
+import type { RowRoom } from './runner-options.ts'
 import { capabilitiesOf } from './runner-options.ts'
 
 /**
@@ -30,7 +30,7 @@ export class HeapRunner implements ModelRunner {
     module: OrtModule,
     graph: DecoderGraph,
     files: DecoderFiles,
-    options: RunnerOptions,
+    options: RowRoom,
   ): Promise<HeapRunner> {
     const session = await HeapSession.create(
       module,
@@ -46,7 +46,7 @@ export class HeapRunner implements ModelRunner {
     }
   }
 
-  private constructor(module: OrtModule, session: HeapSession, graph: DecoderGraph, options: RunnerOptions) {
+  private constructor(module: OrtModule, session: HeapSession, graph: DecoderGraph, options: RowRoom) {
     this.#module = module
     this.#session = session
     this.#graph = graph
@@ -128,7 +128,7 @@ export class HeapRunner implements ModelRunner {
 class HeapKv {
   readonly #module: OrtModule
   readonly #graph: DecoderGraph
-  readonly #options: RunnerOptions
+  readonly #options: RowRoom
   readonly #names: ReturnType<typeof kvNames>
   #shape: KvShape
   #pointers: readonly number[]
@@ -136,7 +136,7 @@ class HeapKv {
   readonly #memory = new Map<string, number>()
   readonly #tensors = new Map<string, TensorHandle>()
 
-  constructor(module: OrtModule, graph: DecoderGraph, options: RunnerOptions) {
+  constructor(module: OrtModule, graph: DecoderGraph, options: RowRoom) {
     this.#module = module
     this.#graph = graph
     this.#options = options

@@ -6,7 +6,7 @@ import type { KvShape } from './kv-layout.ts'
 import { capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from './kv-layout.ts'
 import type { PublicOrt } from './public-ort.ts'
 import { InferenceSession, Tensor } from './public-ort.ts'
-import type { RunnerOptions } from './runner-options.ts'
+import type { RowRoom } from './runner-options.ts'
 import { capabilitiesOf } from './runner-options.ts'
 
 /**
@@ -28,7 +28,7 @@ export class PublicRunner implements ModelRunner {
     ort: PublicOrt,
     graph: DecoderGraph,
     files: DecoderFiles,
-    options: RunnerOptions,
+    options: RowRoom,
   ): Promise<PublicRunner> {
     const session = await ort.call(() =>
       InferenceSession.create(files.graph, {
@@ -50,7 +50,7 @@ export class PublicRunner implements ModelRunner {
     ort: PublicOrt,
     session: InferenceSession,
     graph: DecoderGraph,
-    options: RunnerOptions,
+    options: RowRoom,
   ) {
     this.#ort = ort
     this.#session = session

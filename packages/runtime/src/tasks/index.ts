@@ -1,5 +1,5 @@
 import type { Served } from '@tabserve/engine'
-import type { KvBinding, LoadProgress, LoadReport, LoadRequest, Manifest } from '@tabserve/protocol'
+import type { KvType, LoadProgress, LoadReport, LoadRequest, Manifest, RunnerName } from '@tabserve/protocol'
 import type { Device } from '../backend/device.ts'
 import type { OpenedModel } from '../models/repository.ts'
 import { loadGenerate } from './load-generate.ts'
@@ -7,11 +7,13 @@ import { loadGenerate } from './load-generate.ts'
 /** A model that answers, and how it really runs. */
 export interface LoadedModel {
   readonly served: Served
-  readonly binding: KvBinding
-  readonly bindingReason?: string
+  readonly runner: RunnerName
+  readonly runnerReason?: string
   readonly contextLength: number
   readonly maxRunning: number
   readonly kvBytes: number
+  readonly kvType: KvType
+  readonly heapBytes?: number
   readonly hasChatTemplate: boolean
   readonly report: Pick<LoadReport, 'createMs' | 'warmupMs'>
 }

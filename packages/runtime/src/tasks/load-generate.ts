@@ -14,19 +14,18 @@ const MAX_RUNNING = 8
 const MAX_WAITING = 100
 const KV_BUDGET_BYTES = 2 ** 30
 const TARGET_GAP_MS = 100
-const FLOAT_BYTES = 4
 
 /** Loads a decoder: tokenizer, session, KV cache, and one step of each shape so that the first request is not the slow one. */
 export const loadGenerate: Task = async ({ manifest, files }, device, request, onProgress) => {
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
-  const bytesOf = (path: string) => files.get(path) ?? new Uint8Array() // the manifest was checked to list it
-  const tokenizer = new Tokenizer(bytesOf(spec.file), bytesOf(spec.config), spec)
+  const [tokenizerJson, tokenizerConfig] = [await files.bytes(spec.file), await files.bytes(spec.config)]
+  const tokenizer = new Tokenizer(tokenizerJson, tokenizerConfig, spec)
 
   onProgress({ type: 'load-progress', phase: 'create' })
   const started = performance.now()
-  const decoder = { graph: bytesOf(graph.file), externalData: bytesOf(graph.externalData) }
-  const { runner, ...bound } = await device.createRunner(graph, decoder, request.binding ?? 'auto', room)
+  const wanted = request.runner ?? 'auto'
+  const { runner, name, reason, maxKvBytes, heapBytes } = await device.createRunner(graph, files, wanted, room)
   const created = performance.now()
 
   onProgress({ type: 'load-progress', phase: 'warm-up' })
@@ -41,11 +40,14 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     })
   }
   return {
-    ...bound,
+    runner: name,
+    ...(reason === undefined ? {} : { runnerReason: reason }),
+    ...(heapBytes === undefined ? {} : { heapBytes }),
     served: new GenerateModel(runner, tokenizer, spec.eosTokenIds, scheduling),
     contextLength: room.contextLength,
-    maxRunning: room.rows,
-    kvBytes: room.rows * rowBytes(graph, room.contextLength),
+    maxRunning: runner.capabilities.maxRows,
+    kvBytes: maxKvBytes,
+    kvType: room.kvType,
     hasChatTemplate: tokenizer.hasChatTemplate,
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
@@ -66,16 +68,15 @@ function resolveServing(request: LoadRequest, graph: DecoderGraph): Serving {
       (value) => Number.isInteger(value) && value >= min && value <= max,
     ) ?? standard
   const contextLength = whole('contextLength', 4, graph.contextLength, graph.contextLength)
-  const maxRunning = whole('maxRunning', 1, 64, MAX_RUNNING)
-  const budget = whole('kvBudgetBytes', 1, Number.MAX_SAFE_INTEGER, KV_BUDGET_BYTES)
-  const rows = Math.min(maxRunning, Math.floor(budget / rowBytes(graph, contextLength)))
-  if (rows < 1) {
-    const message = `kvBudgetBytes ${budget} does not hold one row of ${contextLength} positions, which takes ${rowBytes(graph, contextLength)} bytes. Raise it, or lower contextLength.`
-    throw new EngineError('bad_request', message)
-  }
   const maxTokensPerStep = whole('maxTokensPerStep', 1, 4096, MAX_TOKENS_PER_STEP)
   return {
-    room: { rows, contextLength, maxTokensPerStep: Math.min(maxTokensPerStep, contextLength) },
+    room: {
+      maxRunning: whole('maxRunning', 1, 64, MAX_RUNNING),
+      contextLength,
+      maxTokensPerStep: Math.min(maxTokensPerStep, contextLength),
+      kvBudgetBytes: whole('kvBudgetBytes', 1, Number.MAX_SAFE_INTEGER, KV_BUDGET_BYTES),
+      kvType: checkOneOf('kvType', request.kvType, ['float32', 'float16', 'int8']) ?? 'float32',
+    },
     scheduling: {
       maxWaiting: whole('maxWaiting', 0, 100_000, MAX_WAITING),
       targetGapMs:
@@ -87,8 +88,3 @@ function resolveServing(request: LoadRequest, graph: DecoderGraph): Serving {
 }
 
 type WholeOption = 'contextLength' | 'maxRunning' | 'maxWaiting' | 'kvBudgetBytes' | 'maxTokensPerStep'
-
-/** KV of one row: keys and values of every layer. */
-function rowBytes({ layers, kvHeads, headDim }: DecoderGraph, contextLength: number): number {
-  return 2 * layers * kvHeads * contextLength * headDim * FLOAT_BYTES
-}

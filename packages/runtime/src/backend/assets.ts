@@ -1,0 +1,6 @@
+import { kernelAssets } from '@tabserve/kernels/assets'
+import type { WorkerAssets } from '@tabserve/protocol'
+import { ortAssets } from './ort-assets.ts'
+
+/** Where the bundler put the files that a worker fetches. */
+export const assets: WorkerAssets = { ...ortAssets, kernels: kernelAssets }

@@ -1,0 +1,210 @@
+import type { Capabilities, KvCopy, Logits, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { Address, KernelExports } from '@tabserve/kernels'
+import { KV_KIND } from '@tabserve/kernels'
+import type { DecoderGraph, DecoderTraits } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import type { RunnerOptions } from '../runner-options.ts'
+import type { Output } from './kernel-batch.ts'
+import { KernelBatch, maxTopOf, outputsOf } from './kernel-batch.ts'
+import { KernelHeap } from './kernel-heap.ts'
+import type { KernelModel } from './kernel-model.ts'
+import { layOutModel } from './kernel-model.ts'
+import { KernelTeam } from './kernel-thread.ts'
+import { WeightStream } from './weight-stream.ts'
+
+/** Rows of logits that one pass gives at most take so many bytes; a pass that wants more is made in parts. */
+const LOGITS_BYTES = 2 ** 26
+/** What alignment, rounding up to panels, records and scratch may add to the weights' size. */
+const SPARE_BYTES = 2 ** 26
+const MAX_HEAP_BYTES = 2 ** 32 - 65536
+
+/** A decoder run by our own kernels: KV in blocks, prompts and answers of any sequences in one step. */
+export class KernelRunner implements ModelRunner {
+  readonly capabilities: Capabilities
+  readonly #kernels: KernelExports
+  readonly #heap: KernelHeap
+  readonly #model: KernelModel
+  readonly #batch: KernelBatch
+  readonly #pool: Address
+  readonly #maxOutputs: number
+  readonly #threads: number
+  #team: KernelTeam | undefined
+  /** Blocks that were ever in a table. */
+  #numBlocksUsed = 0
+
+  /**
+   * @param chunks the bytes of the external data file, in order.
+   * Throws `bad_model` where the file ends before the last tensor, `bad_request` where the model does not fit 4 GiB.
+   */
+  static async create(
+    module: WebAssembly.Module,
+    threads: number,
+    graph: DecoderGraph,
+    traits: DecoderTraits,
+    chunks: AsyncIterable<Uint8Array>,
+    options: RunnerOptions,
+  ): Promise<KernelRunner> {
+    const heap = new KernelHeap(heapBytes(graph, traits, options), threads > 1)
+    const { memory } = heap
+    const instance = await WebAssembly.instantiate(module, { env: { memory } })
+    const kernels = instance.exports as unknown as KernelExports
+    const runner = new KernelRunner(kernels, heap, threads, graph, traits, options)
+    await runner.#readWeights(graph, chunks)
+    if (threads > 1) {
+      const { model } = runner.#model
+      const batch = runner.#batch.address
+      runner.#team = await KernelTeam.create({ module, memory, model, batch, threads })
+    }
+    return runner
+  }
+
+  private constructor(
+    kernels: KernelExports,
+    heap: KernelHeap,
+    threads: number,
+    graph: DecoderGraph,
+    traits: DecoderTraits,
+    options: RunnerOptions,
+  ) {
+    const { contextLength, maxRunning, kvType } = options
+    const { vocabSize } = graph
+    const tokens = Math.max(options.maxTokensPerStep, maxRunning)
+    this.#kernels = kernels
+    this.#heap = heap
+    this.#threads = threads
+    this.#model = layOutModel(kernels, heap, graph, traits, {
+      contextLength,
+      tokens,
+      threads,
+      kvKind: KV_KIND[kvType],
+    })
+    this.#maxOutputs = Math.max(1, Math.min(tokens, Math.floor(LOGITS_BYTES / (4 * vocabSize))))
+    const tableLength = Math.ceil(contextLength / 16)
+    const room = { tokens, runs: maxRunning, tableLength, outputs: this.#maxOutputs, vocabSize }
+    this.#batch = new KernelBatch(kernels, heap, room)
+    this.#weights = new WeightStream(heap, this.#model.sinks)
+    this.#pool = heap.allocate(0)
+    this.#model.place(this.#pool)
+    const numBlocks = Math.min(
+      maxRunning * tableLength,
+      Math.floor(options.kvBudgetBytes / this.#model.blockBytes),
+      Math.floor((MAX_HEAP_BYTES - this.#pool) / this.#model.blockBytes),
+    )
+    if (numBlocks < tableLength) {
+      const needed = tableLength * this.#model.blockBytes
+      const message = `The KV of one context of ${contextLength} positions takes ${needed} bytes, more than there is room for. Raise kvBudgetBytes, or lower contextLength.`
+      throw new EngineError('bad_request', message)
+    }
+    this.capabilities = {
+      mixed: true,
+      batchedPrefill: true,
+      paged: { numBlocks, blockTokens: kernels.BLOCK_TOKENS.value as number },
+      maxRows: maxRunning,
+      maxContext: contextLength,
+      maxTokensPerStep: tokens,
+      vocabSize,
+    }
+  }
+
+  #weights: WeightStream | undefined
+
+  get kvBytes(): number {
+    return this.#numBlocksUsed * this.#model.blockBytes
+  }
+
+  get maxKvBytes(): number {
+    return (this.capabilities.paged?.numBlocks ?? 0) * this.#model.blockBytes
+  }
+
+  /** Bytes of the wasm memory, weights and KV together. */
+  get heapBytes(): number {
+    return this.#heap.memory.buffer.byteLength
+  }
+
+  async run({ runs }: Step): Promise<StepResult> {
+    for (const { kv } of runs) if ('blocks' in kv) this.#reserve(Math.max(...kv.blocks) + 1)
+    const outputs = outputsOf(runs)
+    if (outputs.length > this.#maxOutputs) return this.#runInParts(runs, outputs)
+    this.#batch.write(runs, outputs)
+    this.#kernels.forward(this.#model.model, this.#batch.address, this.#threads)
+    const maxTop = maxTopOf(outputs)
+    let first = 0
+    return {
+      outputs: runs.map((_, index) => {
+        const own = outputs.filter(({ run }) => run === index)
+        first += own.length
+        return this.#batch.read(first - own.length, own, maxTop)
+      }),
+    }
+  }
+
+  copyKv(copies: readonly KvCopy[]): void {
+    const { blockBytes } = this.#model
+    for (const { from, to } of copies) {
+      this.#reserve(Math.max(from, to) + 1)
+      const begin = this.#pool + from * blockBytes
+      const bytes = this.#heap.bytesAt(0, this.#heap.memory.buffer.byteLength)
+      bytes.copyWithin(this.#pool + to * blockBytes, begin, begin + blockBytes)
+    }
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#team === undefined) return
+    this.#kernels.dismiss(this.#model.model, this.#threads)
+    this.#team.dispose()
+  }
+
+  async #readWeights({ externalData }: DecoderGraph, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const stream = this.#weights
+    for await (const chunk of chunks) stream?.write(chunk)
+    if (stream?.isComplete !== true) {
+      const message = `${externalData} ends before the last tensor that the manifest lists. Convert the model again.`
+      throw new EngineError('bad_model', message, { file: externalData })
+    }
+    this.#weights = undefined
+  }
+
+  /** Makes room for blocks below `end`. Throws `RangeError` where the machine has no more memory. */
+  #reserve(end: number): void {
+    if (end <= this.#numBlocksUsed) return
+    const { numBlocks } = this.capabilities.paged ?? { numBlocks: 0 }
+    if (end > numBlocks) throw new Error(`block ${end - 1} of ${numBlocks}`)
+    this.#heap.reserve(this.#pool + end * this.#model.blockBytes)
+    this.#numBlocksUsed = end
+  }
+
+  /** Reads the same tokens again for each part of the logits: the KV it writes is the same each time. */
+  #runInParts(runs: Step['runs'], outputs: readonly Output[]): StepResult {
+    const { vocabSize } = this.capabilities
+    const rows = runs.map((_, index) => outputs.filter(({ run }) => run === index).length * vocabSize)
+    const values = rows.map((size) => new Float32Array(size))
+    const filled = rows.map(() => 0)
+    for (let first = 0; first < outputs.length; first += this.#maxOutputs) {
+      const part = outputs.slice(first, first + this.#maxOutputs).map((output) => ({ ...output, top: 0 }))
+      this.#batch.write(runs, part)
+      this.#kernels.forward(this.#model.model, this.#batch.address, this.#threads)
+      part.forEach(({ run }, index) => {
+        values[run]?.set(this.#batch.read(index, part.slice(index, index + 1), 0).values, filled[run])
+        filled[run] = (filled[run] ?? 0) + vocabSize
+      })
+    }
+    return { outputs: values.map((rows): Logits => ({ values: rows, tokens: undefined })) }
+  }
+}
+
+/** Most bytes that a model's heap may come to take. */
+function heapBytes(graph: DecoderGraph, { tensors, feedForwardSize }: DecoderTraits, options: RunnerOptions): number {
+  const weights = tensors.reduce((sum, { shape, dtype }) => sum + bytesOf(shape, dtype), 0)
+  const { contextLength, maxTokensPerStep, maxRunning, kvBudgetBytes } = options
+  const tokens = Math.max(maxTokensPerStep, maxRunning)
+  const { hiddenSize, heads, kvHeads, headDim } = graph
+  const perToken = 4 * (6 * hiddenSize + 6 * (heads + kvHeads) * headDim + 6 * feedForwardSize)
+  const scores = 4 * 8 * 8 * contextLength
+  const total = 1.1 * weights + tokens * perToken + scores + LOGITS_BYTES + SPARE_BYTES + kvBudgetBytes
+  return Math.min(MAX_HEAP_BYTES, total)
+}
+
+function bytesOf(shape: readonly number[], dtype: DecoderTraits['tensors'][number]['dtype']): number {
+  const bytes = { float32: 4, float16: 2, int8: 1, uint4: 0.5 }[dtype]
+  return shape.reduce((size, dimension) => size * dimension, bytes)
+}

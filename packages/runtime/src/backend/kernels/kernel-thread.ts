@@ -1,0 +1,81 @@
+import type { Address, KernelExports } from '@tabserve/kernels'
+
+/** Name of the workers that are helper threads. They run the same file as the worker that they help. */
+const THREAD_NAME = 'tabserve-thread'
+
+/** What a helper needs to know. */
+interface Call {
+  readonly module: WebAssembly.Module
+  readonly memory: WebAssembly.Memory
+  readonly model: Address
+  readonly batch: Address
+  readonly thread: number
+  readonly threads: number
+}
+
+/** Whether this worker was started as a helper thread: its entry file then does `serveAsThread()` and nothing else. */
+export function isKernelThread(): boolean {
+  return globalThis.name === THREAD_NAME
+}
+
+/** Computes its share of every step until the team is dismissed. */
+export function serveAsThread(): void {
+  globalThis.onmessage = async ({ data }: MessageEvent<Call>) => {
+    const { module, memory, model, batch, thread, threads } = data
+    const instance = await WebAssembly.instantiate(module, { env: { memory } })
+    postMessage('ready')
+    const kernels = instance.exports as unknown as KernelExports
+    kernels.serve(model, batch, thread, threads)
+    close()
+  }
+}
+
+/** The helper threads of one model. */
+export class KernelTeam {
+  readonly #workers: readonly Worker[]
+
+  private constructor(workers: readonly Worker[]) {
+    this.#workers = workers
+  }
+
+  /** Starts `threads` − 1 helpers and waits until they listen. Rejects when one cannot be started. */
+  static async create(call: Omit<Call, 'thread'>): Promise<KernelTeam> {
+    const workers: Worker[] = []
+    try {
+      for (let thread = 1; thread < call.threads; thread++) workers.push(startWorker())
+      await Promise.all(workers.map((worker, index) => handOver(worker, { ...call, thread: index + 1 })))
+      return new KernelTeam(workers)
+    } catch (error) {
+      for (const worker of workers) worker.terminate()
+      throw error
+    }
+  }
+
+  /** To be called after the team was dismissed. */
+  dispose(): void {
+    for (const worker of this.#workers) worker.terminate()
+  }
+}
+
+function startWorker(): Worker {
+  const type = isModuleWorker() ? 'module' : 'classic'
+  return new Worker(globalThis.location.href, { type, name: THREAD_NAME })
+}
+
+function handOver(worker: Worker, call: Call): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = () => resolve()
+    worker.onerror = ({ message }) => reject(new Error(`a helper thread did not start: ${message}`))
+    worker.postMessage(call)
+  })
+}
+
+/** Only classic workers may call `importScripts`. */
+function isModuleWorker(): boolean {
+  try {
+    globalThis.importScripts()
+    return false
+  } catch {
+    return true // the refusal is the answer
+  }
+}
