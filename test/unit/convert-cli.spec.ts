@@ -76,7 +76,7 @@ test('a wrong command line is a usage error that says what is wrong', () => {
     [['llama2c', 'x.bin'], '--tokenizer is missing'],
     [['llama2c', 'x.bin', 'y.bin'], 'unexpected argument "y.bin"'],
     [['random', '--shape', '1/2/3', '--out', 'x', '--weights', 'int8'], 'six numbers'],
-    [['random', '--shape', '32/1/2/1/64/300', '--out', 'x', '--weights', 'int4'], 'fp32, int8 or q4'],
+    [['random', '--shape', '32/1/2/1/64/300', '--out', 'x', '--weights', 'int4'], 'fp32, fp16, int8 or q4'],
     [
       ['random', '--shape', '32/1/2/1/64/300', '--out', 'x', '--weights', 'int8', '--seed', 'x'],
       '--seed must',

@@ -15,6 +15,7 @@ import type { DecoderSpec, Matrix } from '../../packages/convert/src/graph/decod
 import { Q4_BLOCK, fitsQ4, quantizeQ4 } from '../../packages/convert/src/quantization/q4.ts'
 import { QuantizationError } from '../../packages/convert/src/quantization/report.ts'
 import { randomDecoder } from '../../packages/convert/src/random-model.ts'
+import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
 import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
 import { writeModel } from '../../packages/convert/src/write-model.ts'
 import { SHARED_ABSENT, hasShared, shared } from '../../packages/convert/test/shared.ts'
@@ -137,7 +138,7 @@ for (const { form, agreeing, within } of [
   })
 }
 
-for (const form of ['fp32', 'int8', 'q4'] as const) {
+for (const form of ['fp32', 'fp16', 'int8', 'q4'] as const) {
   test(`${form}: a prompt in one run equals the same prompt token by token, at every position that logits_index names`, async () => {
     const session = await random(form)
     const prompt = PROMPTS[0] ?? []
@@ -205,7 +206,7 @@ test('q4: the graph computes with exactly the weights that quantisation left, ni
   const spec = randomDecoder(SHAPE, 32, 3, true)
   const open = async (decoder: DecoderSpec, weights: WeightForm): Promise<DecoderSession> => {
     const out = join(folder, `exact-${weights}`)
-    await writeModel(decoder, syntheticVocabulary(SHAPE.vocabSize), {
+    await writeModel(decoder, vocabularyTokenizer(syntheticVocabulary(SHAPE.vocabSize), 32), {
       out,
       name: 'exact',
       version: '1',

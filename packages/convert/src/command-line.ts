@@ -122,8 +122,8 @@ function shapeOf(value: string): RandomShape {
 }
 
 function weightForm(value: string): WeightForm {
-  if (value === 'fp32' || value === 'int8' || value === 'q4') return value
-  throw new UsageError('--weights must be fp32, int8 or q4')
+  if (value === 'fp32' || value === 'fp16' || value === 'int8' || value === 'q4') return value
+  throw new UsageError('--weights must be fp32, fp16, int8 or q4')
 }
 
 function only(positionals: readonly string[], what: string): string {

@@ -3,6 +3,7 @@ import { llamaDecoder } from './architectures/llama.ts'
 import { readLlama2c } from './checkpoint/llama2c.ts'
 import { ConvertError } from './convert-error.ts'
 import { assertWritable } from './model-folder.ts'
+import { vocabularyTokenizer } from './tokenizer/model-tokenizer.ts'
 import { readTokenizer } from './tokenizer/read-tokenizer.ts'
 import { writeModel } from './write-model.ts'
 import type { ConvertResult, ModelOptions } from './write-model.ts'
@@ -19,11 +20,12 @@ export async function convertLlama2c(options: Llama2cOptions): Promise<ConvertRe
   assertWritable(options.out, options.force ?? false)
   const checkpoint = readLlama2c(await readFile(options.checkpoint))
   const vocabulary = readTokenizer(await readFile(options.tokenizer))
-  const { vocabSize } = checkpoint.header
+  const { vocabSize, contextLength } = checkpoint.header
   if (vocabulary.pieces.length !== vocabSize) {
     throw new ConvertError(
       `the tokenizer has ${vocabulary.pieces.length} tokens, the checkpoint ${vocabSize}`,
     )
   }
-  return writeModel(llamaDecoder(checkpoint), vocabulary, options)
+  const tokenizer = vocabularyTokenizer(vocabulary, contextLength, options.chatTemplate)
+  return writeModel(llamaDecoder(checkpoint), tokenizer, options)
 }

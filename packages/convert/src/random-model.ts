@@ -1,6 +1,7 @@
 import { ConvertError } from './convert-error.ts'
 import type { DecoderLayer, DecoderSpec, Matrix } from './graph/decoder-spec.ts'
 import { NormalSource } from './normal-source.ts'
+import { vocabularyTokenizer } from './tokenizer/model-tokenizer.ts'
 import { syntheticVocabulary } from './tokenizer/synthetic.ts'
 import { writeModel } from './write-model.ts'
 import type { ConvertResult, ModelOptions } from './write-model.ts'
@@ -30,7 +31,12 @@ export function makeRandomModel(options: RandomOptions): Promise<ConvertResult> 
   const { shape, contextLength = 2048, seed = 1, tied = true } = options
   assertShape(shape)
   const spec = randomDecoder(shape, contextLength, seed, tied)
-  return writeModel(spec, syntheticVocabulary(shape.vocabSize), options)
+  const tokenizer = vocabularyTokenizer(
+    syntheticVocabulary(shape.vocabSize),
+    contextLength,
+    options.chatTemplate,
+  )
+  return writeModel(spec, tokenizer, options)
 }
 
 /** Seeded weights in which activations stay near one. */

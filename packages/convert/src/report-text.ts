@@ -1,4 +1,4 @@
-import type { QuantizationReport } from '@tabserve/protocol'
+import type { DecoderTraits, QuantizationReport } from '@tabserve/protocol'
 import type { ModelFacts } from './inspect.ts'
 import type { ConvertResult } from './write-model.ts'
 
@@ -35,6 +35,7 @@ export function describeModel(facts: ModelFacts): string {
     ['context', `${grouped(graph.contextLength)} tokens`],
     ['parameters', grouped(manifest.parameters)],
     ['weights', graph.weights],
+    ['without onnxruntime', decoderText(graph.decoder)],
     ['quantisation error', graph.quantization === undefined ? '–' : quantizationText(graph.quantization)],
     [
       'KV cache',
@@ -58,6 +59,20 @@ export function describeModel(facts: ModelFacts): string {
   }
   const width = Math.max(...rows.map(([title]) => title.length)) + 2
   return rows.map(([title, value]) => title.padEnd(width) + value).join('\n')
+}
+
+/** Whether a runner can do without the graph, and the traits that are not everywhere. */
+function decoderText(decoder: DecoderTraits | undefined): string {
+  if (decoder === undefined) return 'no: the manifest does not list the weights'
+  const { tensors, activation, windows, attentionSoftcap, logitsSoftcap } = decoder
+  const windowed = windows.filter((window) => window > 0)
+  return [
+    `yes: ${tensors.length} tensors`,
+    activation,
+    ...(windowed.length > 0 ? [`${windowed.length} layers see ${Math.max(...windowed)} tokens`] : []),
+    ...(attentionSoftcap === undefined ? [] : [`attention capped at ${attentionSoftcap}`]),
+    ...(logitsSoftcap === undefined ? [] : [`logits capped at ${logitsSoftcap}`]),
+  ].join(', ')
 }
 
 function quantizationText({ relativeRmse, maxAbsError, worst }: QuantizationReport): string {

@@ -4,7 +4,7 @@ export const USAGE = `usage: convert llama2c CHECKPOINT --tokenizer FILE --out F
 
   CHECKPOINT              llama2.c checkpoint: version 0, 1 (fp32) or 2 (int8)
   --tokenizer FILE        llama2.c tokenizer.bin or SentencePiece .model
-  --weights FORM          fp32, int8 (wasm) or q4 (WebGPU)
+  --weights FORM          fp32, fp16 (half the file; computes in fp32), int8 (wasm) or q4 (WebGPU)
   --out FOLDER            where the model folder goes
 
   --name NAME             the model's name (random: "random" where absent)

@@ -5,8 +5,7 @@ import type { DecoderSpec } from './graph/decoder-spec.ts'
 import { padHeads } from './graph/pad-heads.ts'
 import { chooseLogitsParts } from './graph/logits-parts.ts'
 import { assertWritable, writeModelFolder } from './model-folder.ts'
-import type { Vocabulary } from './tokenizer/pieces.ts'
-import { tokenizerFiles } from './tokenizer/tokenizer-files.ts'
+import type { ModelTokenizer } from './tokenizer/model-tokenizer.ts'
 
 /** What every conversion needs to know besides its source. */
 export interface ModelOptions {
@@ -31,28 +30,24 @@ export interface ConvertResult {
   readonly fallbacks: readonly string[]
 }
 
-/** The last half of every conversion: a decoder and its vocabulary in, a model folder out. */
+/** The last half of every conversion: a decoder and its tokenizer in, a model folder out. */
 export async function writeModel(
   spec: DecoderSpec,
-  vocabulary: Vocabulary,
+  tokenizer: ModelTokenizer,
   options: ModelOptions,
 ): Promise<ConvertResult> {
-  const { out, weights, chatTemplate, force = false } = options
+  const { out, weights, force = false } = options
   assertWritable(out, force)
   const logitsParts = chooseLogitsParts(weights, spec.hiddenSize, spec.vocabSize, options.logitsSplit)
   const padded = padHeads(spec)
   const graph = buildDecoder(padded, { weights, externalPath: EXTERNAL_DATA, logitsParts })
   const { contextLength } = spec
-  const texts = tokenizerFiles(vocabulary, {
-    contextLength,
-    ...(chatTemplate === undefined ? {} : { chatTemplate }),
-  })
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
   const files = [
     { path: GRAPH, chunks: [graph.model] },
     { path: EXTERNAL_DATA, chunks: graph.externalData.chunks() },
-    { path: TOKENIZER, chunks: [encode(texts.tokenizerJson)] },
-    { path: TOKENIZER_CONFIG, chunks: [encode(texts.configJson)] },
+    { path: TOKENIZER, chunks: [encode(tokenizer.json)] },
+    { path: TOKENIZER_CONFIG, chunks: [encode(tokenizer.configJson)] },
   ]
   const manifest = await writeModelFolder(
     out,
@@ -80,13 +75,14 @@ export async function writeModel(
         vocabSize: spec.vocabSize,
         contextLength,
         ...(graph.quantization === undefined ? {} : { quantization: graph.quantization }),
+        decoder: graph.traits,
       },
       tokenizer: {
         file: TOKENIZER,
         config: TOKENIZER_CONFIG,
-        bosTokenId: vocabulary.bosId,
-        eosTokenIds: [vocabulary.eosId],
-        addBos: true,
+        ...(tokenizer.bosTokenId === undefined ? {} : { bosTokenId: tokenizer.bosTokenId }),
+        eosTokenIds: tokenizer.eosTokenIds,
+        addBos: tokenizer.addBos,
       },
       files: listed,
     }),

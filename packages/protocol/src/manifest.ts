@@ -27,8 +27,8 @@ export interface ManifestFile {
   readonly sha256: string
 }
 
-/** How the weights lie in the graph: fp32, row-normalised dynamic int8 (wasm), or 4-bit blocks (WebGPU). */
-export type WeightForm = 'fp32' | 'int8' | 'q4'
+/** How the weights lie in the graph: fp32, fp16 that computes in fp32, row-normalised dynamic int8 (wasm), or 4-bit blocks (WebGPU). */
+export type WeightForm = 'fp32' | 'fp16' | 'int8' | 'q4'
 
 /**
  * A decoder with GroupQueryAttention over a KV cache of fixed capacity.
@@ -56,7 +56,52 @@ export interface DecoderGraph {
   readonly contextLength: number
   /** What quantisation cost, measured when it was made. Absent for fp32. */
   readonly quantization?: QuantizationReport
+  /** What a runner must know to compute the decoder without the graph. Absent: only onnxruntime can run it. */
+  readonly decoder?: DecoderTraits
 }
+
+/**
+ * A decoder of the Llama family in numbers. Norms are RMS norms; a post norm is applied to what a block gives before that is added
+ * to the residual stream. Query and key norms come before the rotation, whose pairs are elements i and i + headDim/2.
+ */
+export interface DecoderTraits {
+  readonly feedForwardSize: number
+  readonly normEpsilon: number
+  /** Factor on query · key. */
+  readonly attentionScale: number
+  /** down(activation(gate(x)) · up(x)) */
+  readonly activation: 'silu' | 'gelu-tanh'
+  /** Factor on the embedding's rows (Gemma: √hiddenSize), else 1. */
+  readonly embeddingScale: number
+  /** c·tanh(x/c) on attention scores. */
+  readonly attentionSoftcap?: number
+  /** c·tanh(x/c) on logits. */
+  readonly logitsSoftcap?: number
+  /** One a layer: positions that attention sees, the token's own included; 0: all. */
+  readonly windows: readonly number[]
+  /** One a layer: the rotary tables it turns by, tensors `{name}.cos` and `{name}.sin`: `rotary` or `rotary_local`. */
+  readonly rotaries: readonly string[]
+  /** Every weight, by the names in decoder-tensors.ts. */
+  readonly tensors: readonly TensorEntry[]
+}
+
+/**
+ * Where a weight lies. Little-endian; the ONNX graph's external data points at the same bytes.
+ * `int8`: values −127…127, and `{matrix}.scales` float32 [outputs].
+ * `uint4`: value − 8, in blocks of 32 along the inputs, and `{matrix}.scales` float32 [outputs, inputs/32]; byte j of a block of 16
+ * holds element 2j (low nibble) and 2j + 1 (high).
+ */
+export interface TensorEntry {
+  readonly name: string
+  readonly dtype: TensorDtype
+  /** [n] vectors; matrices [outputs, inputs] row by row, or, of rank 3, [parts, inputs, outputs/parts]: transposed, in column parts. */
+  readonly shape: readonly number[]
+  readonly file: string
+  /** Bytes, a multiple of 64; the length follows from dtype and shape. */
+  readonly offset: number
+}
+
+export type TensorDtype = 'float32' | 'float16' | 'int8' | 'uint4'
 
 /** Error of the weights against fp32, over all quantised matrices. */
 export interface QuantizationReport {
@@ -76,101 +121,4 @@ export interface TokenizerSpec {
   readonly eosTokenIds: readonly number[]
   /** Whether a prompt begins with `bosTokenId`. */
   readonly addBos: boolean
-}
-
-const NAME = /^[\w.-]+$/
-const SHA256 = /^[0-9a-f]{64}$/
-
-/**
- * Says what is wrong with a parsed `manifest.json`, in one sentence, or `undefined` if it can be trusted to have its
- * declared shape. Fields that we do not know are allowed: a newer minor tool may have written them.
- */
-export function manifestProblem(value: unknown): string | undefined {
-  if (!isRecord(value)) return 'it is not a JSON object'
-  if (value['format'] !== 'tabserve-model') return '"format" must be "tabserve-model"'
-  if (value['formatVersion'] !== 1)
-    return `"formatVersion" ${String(value['formatVersion'])} is not one that this build reads (1)`
-  for (const key of ['name', 'version'] as const) {
-    if (typeof value[key] !== 'string' || !NAME.test(value[key])) return `"${key}" must match ${NAME}`
-  }
-  if (value['task'] !== 'generate') return `"task" ${JSON.stringify(value['task'])} is not one of: generate`
-  if (!isCount(value['parameters'])) return '"parameters" must be a positive whole number'
-  return (
-    graphProblem(value['graph']) ??
-    filesProblem(value['files']) ??
-    tokenizerProblem(value['tokenizer']) ??
-    missingFile(value as unknown as Manifest)
-  )
-}
-
-function graphProblem(graph: unknown): string | undefined {
-  if (!isRecord(graph)) return '"graph" is missing'
-  if (graph['kind'] !== 'decoder-gqa')
-    return `"graph.kind" ${JSON.stringify(graph['kind'])} is not one of: decoder-gqa`
-  if (!['fp32', 'int8', 'q4'].includes(graph['weights'] as string))
-    return '"graph.weights" must be fp32, int8 or q4'
-  for (const key of ['architecture', 'file', 'externalData']) {
-    if (typeof graph[key] !== 'string' || graph[key] === '') return `"graph.${key}" must be a string`
-  }
-  for (const key of ['layers', 'heads', 'kvHeads', 'headDim', 'hiddenSize', 'vocabSize', 'contextLength']) {
-    if (!isCount(graph[key])) return `"graph.${key}" must be a positive whole number`
-  }
-  return undefined
-}
-
-function filesProblem(files: unknown): string | undefined {
-  if (!Array.isArray(files) || files.length === 0) return '"files" must list at least one file'
-  const seen = new Set<string>()
-  for (const file of files) {
-    if (!isRecord(file) || typeof file['path'] !== 'string') return 'every entry of "files" needs a "path"'
-    const path = file['path']
-    if (!isSafePath(path)) return `the path ${JSON.stringify(path)} leaves the model's folder`
-    if (seen.has(path)) return `the file ${path} is listed twice`
-    seen.add(path)
-    if (!isCount(file['bytes'])) return `"bytes" of ${path} must be a positive whole number`
-    if (typeof file['sha256'] !== 'string' || !SHA256.test(file['sha256']))
-      return `"sha256" of ${path} must be 64 hex digits`
-  }
-  return undefined
-}
-
-function tokenizerProblem(tokenizer: unknown): string | undefined {
-  if (!isRecord(tokenizer)) return '"tokenizer" is missing'
-  if (typeof tokenizer['file'] !== 'string' || typeof tokenizer['config'] !== 'string')
-    return '"tokenizer" needs "file" and "config"'
-  const eos = tokenizer['eosTokenIds']
-  if (!Array.isArray(eos) || !eos.every(isTokenId))
-    return '"tokenizer.eosTokenIds" must be a list of token ids'
-  if (typeof tokenizer['addBos'] !== 'boolean') return '"tokenizer.addBos" must be true or false'
-  if (tokenizer['addBos'] && !isTokenId(tokenizer['bosTokenId']))
-    return '"tokenizer.bosTokenId" is needed where addBos is true'
-  return undefined
-}
-
-function missingFile({ files, graph, tokenizer }: Manifest): string | undefined {
-  const listed = new Set(files.map((file) => file.path))
-  const used = [graph.file, graph.externalData, tokenizer.file, tokenizer.config]
-  const missing = used.find((path) => !listed.has(path))
-  return missing === undefined ? undefined : `it uses ${missing}, which "files" does not list`
-}
-
-function isSafePath(path: string): boolean {
-  return (
-    path !== '' &&
-    !path.includes('\\') &&
-    !path.includes(':') &&
-    path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  )
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) > 0
-}
-
-function isTokenId(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -1,9 +1,10 @@
-import type { QuantizationReport, WeightForm } from '@tabserve/protocol'
+import type { DecoderTraits, QuantizationReport, WeightForm } from '@tabserve/protocol'
 import type { ExternalData } from '../onnx/external-data.ts'
 import { GraphBuilder } from '../onnx/graph-builder.ts'
 import { QuantizationError } from '../quantization/report.ts'
 import { stack } from './decoder-spec.ts'
 import type { DecoderLayer, DecoderSpec } from './decoder-spec.ts'
+import { decoderTraits } from './decoder-traits.ts'
 import { linearForm } from './linear.ts'
 import type { LinearForm } from './linear.ts'
 import { rotaryTables } from './rotary.ts'
@@ -19,6 +20,7 @@ export interface DecoderGraphOptions {
 export interface BuiltGraph {
   readonly model: Uint8Array
   readonly externalData: ExternalData
+  readonly traits: DecoderTraits
   readonly quantization: QuantizationReport | undefined
   /** Matrices that stayed fp32 in a quantised form. */
   readonly fallbacks: readonly string[]
@@ -30,8 +32,9 @@ export function buildDecoder(spec: DecoderSpec, options: DecoderGraphOptions): B
   const error = new QuantizationError()
   const linear = linearForm(options.weights, { builder, error, logitsParts: options.logitsParts })
   new DecoderWriter(builder, linear, spec, options.weights).write()
-  const { model, externalData } = builder.build(spec.architecture)
-  return { model, externalData, quantization: error.report(), fallbacks: linear.fallbacks }
+  const { model, externalData, tensors } = builder.build(spec.architecture)
+  const traits = decoderTraits(spec, tensors)
+  return { model, externalData, traits, quantization: error.report(), fallbacks: linear.fallbacks }
 }
 
 class DecoderWriter {
@@ -51,6 +54,7 @@ class DecoderWriter {
   write(): void {
     const spec = this.#spec
     const ids = this.#inputs()
+    this.#rotary()
     let residual = this.#linear.embed(ids, spec.embedding)
     let delta: string | undefined
     spec.layers.forEach((layer, index) => {
@@ -90,6 +94,13 @@ class DecoderWriter {
     return ids
   }
 
+  #rotary(): void {
+    const { contextLength, headDim, rotaryDim, rotaryTheta } = this.#spec
+    const { cos, sin } = rotaryTables({ contextLength, headDim, rotaryDim, theta: rotaryTheta })
+    this.#builder.weight('rotary.cos', cos, [contextLength, headDim / 2])
+    this.#builder.weight('rotary.sin', sin, [contextLength, headDim / 2])
+  }
+
   /** residual + delta, and its RMS norm. */
   #normAfterAdd(
     name: string,
@@ -97,7 +108,7 @@ class DecoderWriter {
     delta: string | undefined,
     weight: Float32Array,
   ): { readonly normed: string; readonly residual: string } {
-    const scale = this.#builder.constant(`${name}.weight`, weight, [weight.length])
+    const scale = this.#builder.weight(`${name}.weight`, weight, [weight.length])
     const epsilon = { float: this.#spec.normEpsilon }
     if (delta === undefined) {
       const attributes = { axis: -1, epsilon }
@@ -118,12 +129,10 @@ class DecoderWriter {
   }
 
   #attention(index: number, layer: DecoderLayer, input: string): string {
-    const { heads, kvHeads, contextLength, headDim, rotaryDim, rotaryTheta, attentionScale } = this.#spec
+    const { heads, kvHeads, attentionScale } = this.#spec
     const name = `layers.${index}.attention`
     const packed = stack(`${name}.query_key_value`, [layer.query, layer.key, layer.value])
     const [queryKeyValue = ''] = this.#linear.project(input, [packed])
-    const { cos, sin } = rotaryTables({ contextLength, headDim, rotaryDim, theta: rotaryTheta })
-    const tableShape = [contextLength, headDim / 2]
     const inputs = [
       queryKeyValue,
       '',
@@ -132,8 +141,8 @@ class DecoderWriter {
       `past_key_values.${index}.value`,
       'seqlens_k',
       'total_sequence_length',
-      this.#builder.constant('rotary.cos', cos, tableShape),
-      this.#builder.constant('rotary.sin', sin, tableShape),
+      'rotary.cos',
+      'rotary.sin',
     ]
     if (this.#withSink) {
       inputs.push('', '', this.#builder.constant('no_sink', new Float32Array(heads).fill(-1e30), [heads]))

@@ -37,8 +37,9 @@ export class Int8Linear implements LinearForm {
       const { values, scales } = quantizeInt8({ name, rows, columns, ...matrix }, this.#error)
       const transposed = new Int8Array(values.length)
       transposeInto(values, rows, columns, transposed)
-      const weight = this.#builder.constant(`${name}.weight`, transposed, [columns, rows])
-      const scale = this.#builder.constant(`${name}.scales`, scales, [rows])
+      const listed = { dtype: 'int8', shape: [1, columns, rows] } as const
+      const weight = this.#builder.weight(`${name}.weight`, transposed, [columns, rows], listed)
+      const scale = this.#builder.weight(`${name}.scales`, scales, [rows])
       const product = this.#multiply(`${name}.unscaled`, quantized, weight, scale)
       return this.#builder.node('Mul', `${name}.product`, [product, quantized.scale])
     })
@@ -123,8 +124,8 @@ export class Int8Linear implements LinearForm {
     for (let begin = 0; begin < values.length; begin += width * columns) {
       transposeInto(values.subarray(begin, begin + width * columns), width, columns, parts, begin)
     }
-    this.#builder.constant(`${name}.weight`, parts, [this.#logitsParts, columns, width])
-    this.#builder.constant(`${name}.scales`, scales, [rows])
+    this.#builder.weight(`${name}.weight`, parts, [this.#logitsParts, columns, width], { dtype: 'int8' })
+    this.#builder.weight(`${name}.scales`, scales, [rows])
   }
 
   #quantize(input: string): Quantized {

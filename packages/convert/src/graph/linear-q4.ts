@@ -2,21 +2,21 @@ import type { GraphBuilder } from '../onnx/graph-builder.ts'
 import { Q4_BLOCK, fitsQ4, quantizeQ4 } from '../quantization/q4.ts'
 import type { QuantizationError } from '../quantization/report.ts'
 import type { Matrix } from './decoder-spec.ts'
-import { Fp32Linear } from './linear-fp32.ts'
+import { FloatLinear } from './linear-float.ts'
 import type { LinearForm, LinearOptions } from './linear.ts'
 
 /** 4-bit blocks for WebGPU. Matrices whose inputs do not fill whole blocks stay fp32. */
 export class Q4Linear implements LinearForm {
   readonly #builder: GraphBuilder
   readonly #error: QuantizationError
-  readonly #fp32: Fp32Linear
+  readonly #fp32: FloatLinear
   readonly #tables = new Set<string>()
   readonly #fallbacks = new Set<string>()
 
   constructor({ builder, error }: LinearOptions) {
     this.#builder = builder
     this.#error = error
-    this.#fp32 = new Fp32Linear(builder)
+    this.#fp32 = new FloatLinear(builder)
   }
 
   get fallbacks(): readonly string[] {
@@ -73,8 +73,9 @@ export class Q4Linear implements LinearForm {
     this.#tables.add(name)
     const { values, scales } = quantizeQ4(matrix, this.#error)
     const numBlocks = columns / Q4_BLOCK
-    this.#builder.constant(`${name}.weight`, values, [rows, numBlocks, Q4_BLOCK / 2])
-    this.#builder.constant(`${name}.scales`, scales, [rows * numBlocks])
+    const listed = { dtype: 'uint4', shape: [rows, columns] } as const
+    this.#builder.weight(`${name}.weight`, values, [rows, numBlocks, Q4_BLOCK / 2], listed)
+    this.#builder.weight(`${name}.scales`, scales, [rows * numBlocks], { shape: [rows, numBlocks] })
   }
 
   #multiply(output: string, input: string, { name, rows, columns }: Matrix): string {

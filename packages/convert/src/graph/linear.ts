@@ -2,7 +2,7 @@ import type { WeightForm } from '@tabserve/protocol'
 import type { GraphBuilder } from '../onnx/graph-builder.ts'
 import type { QuantizationError } from '../quantization/report.ts'
 import type { Matrix } from './decoder-spec.ts'
-import { Fp32Linear } from './linear-fp32.ts'
+import { FloatLinear } from './linear-float.ts'
 import { Int8Linear } from './linear-int8.ts'
 import { Q4Linear } from './linear-q4.ts'
 
@@ -28,7 +28,9 @@ export interface LinearOptions {
 export function linearForm(form: WeightForm, options: LinearOptions): LinearForm {
   switch (form) {
     case 'fp32':
-      return new Fp32Linear(options.builder)
+      return new FloatLinear(options.builder)
+    case 'fp16':
+      return new FloatLinear(options.builder, options.error)
     case 'int8':
       return new Int8Linear(options)
     case 'q4':

@@ -1,9 +1,11 @@
+import type { TensorDtype, TensorEntry } from '@tabserve/protocol'
 import { ATTRIBUTE_TYPE, DATA_TYPE, EXTERNAL, onnxModel } from './schema.ts'
 import type { AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from './schema.ts'
 import { ExternalData } from './external-data.ts'
 import type { Extent } from './external-data.ts'
 
-export type TensorData = Float32Array | Int8Array | Uint8Array | Int32Array | BigInt64Array
+/** A Uint16Array holds the bits of half-precision floats. */
+export type TensorData = Float32Array | Uint16Array | Int8Array | Uint8Array | Int32Array | BigInt64Array
 export type ElementType = keyof typeof DATA_TYPE
 /** A number is a whole-number attribute; a fraction must say so, for ONNX tells them apart. */
 export type Attributes = Readonly<Record<string, number | { readonly float: number } | readonly number[]>>
@@ -16,9 +18,21 @@ export interface NodeOptions {
   readonly outputs?: readonly string[]
 }
 
+/** What a weight is called in the manifest where that is not what it is in the graph. */
+export interface ListedAs {
+  readonly dtype?: TensorDtype
+  readonly shape?: readonly number[]
+}
+
+export interface BuiltModel {
+  readonly model: Uint8Array
+  readonly externalData: ExternalData
+  readonly tensors: readonly TensorEntry[]
+}
+
 /**
  * Writes an ONNX graph node by node; every method returns the name of what it made.
- * Tensors of a kilobyte and more go to the external data file, so that a runtime need not hold the weights twice while it loads.
+ * Weights, and other tensors of a kilobyte and more, go to the external data file, so that a runtime need not hold them twice while it loads.
  */
 export class GraphBuilder {
   readonly #externalPath: string
@@ -26,6 +40,7 @@ export class GraphBuilder {
   readonly #nodes: NodeProto[] = []
   readonly #initializers = new Map<string, TensorProto>()
   readonly #extents = new Map<string, Extent>()
+  readonly #entries: TensorEntry[] = []
   readonly #inputs: ValueInfoProto[] = []
   readonly #outputs: ValueInfoProto[] = []
 
@@ -63,10 +78,24 @@ export class GraphBuilder {
       this.#initializers.set(name, { name, dims, dataType: dataTypeOf(data), rawData: bytes })
       return name
     }
-    const extent = this.#external.append(bytes)
-    this.#extents.set(name, extent)
-    this.#initializers.set(name, this.#externalTensor(name, dataTypeOf(data), dims, extent))
+    return this.#store(name, data, dims)
+  }
+
+  /**
+   * Adds a weight, however small, to the external data file, and lists it for runners that read weights without the graph, which know
+   * it by this dtype and shape. Adding the same name again is a no-op.
+   */
+  weight(name: string, data: TensorData, dims: readonly number[], listed: ListedAs = {}): string {
+    if (this.#initializers.has(name)) return name
+    this.#store(name, data, dims)
+    const { dtype = 'float32', shape = dims } = listed
+    this.#entries.push({ name, dtype, shape, file: this.#externalPath, offset: this.#extentOf(name).offset })
     return name
+  }
+
+  /** Whether a constant or weight of this name was added. */
+  has(name: string): boolean {
+    return this.#initializers.has(name)
   }
 
   /** A second look at bytes of an external constant, in another shape: downloaded and stored once. */
@@ -92,7 +121,7 @@ export class GraphBuilder {
     return this.constant(`ints.${values.join('_')}`, BigInt64Array.from(values.map(BigInt)), [values.length])
   }
 
-  build(graphName: string): { readonly model: Uint8Array; readonly externalData: ExternalData } {
+  build(graphName: string): BuiltModel {
     const model: ModelProto = {
       irVersion: 10,
       producerName: 'tabserve',
@@ -108,13 +137,26 @@ export class GraphBuilder {
         output: this.#outputs,
       },
     }
-    return { model: onnxModel.encode(model), externalData: this.#external }
+    return { model: onnxModel.encode(model), externalData: this.#external, tensors: this.#entries }
   }
 
   /** A constant that only views look at needs its bytes, not its name; onnxruntime warns about names that nobody uses. */
   #usedInitializers(): TensorProto[] {
     const used = new Set(this.#nodes.flatMap((node) => node.input))
     return [...this.#initializers.values()].filter(({ name }) => used.has(name))
+  }
+
+  #store(name: string, data: TensorData, dims: readonly number[]): string {
+    const extent = this.#external.append(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    this.#extents.set(name, extent)
+    this.#initializers.set(name, this.#externalTensor(name, dataTypeOf(data), dims, extent))
+    return name
+  }
+
+  #extentOf(name: string): Extent {
+    const extent = this.#extents.get(name)
+    if (extent === undefined) throw new Error(`${name} is not in the external data file`)
+    return extent
   }
 
   #externalTensor(
@@ -136,6 +178,7 @@ const INLINE_BYTES = 1024
 
 function dataTypeOf(data: TensorData): number {
   if (data instanceof Float32Array) return DATA_TYPE.float32
+  if (data instanceof Uint16Array) return DATA_TYPE.float16
   if (data instanceof Int8Array) return DATA_TYPE.int8
   if (data instanceof Uint8Array) return DATA_TYPE.uint8
   if (data instanceof Int32Array) return DATA_TYPE.int32

@@ -17,7 +17,7 @@ export function quantizeInt8(matrix: Matrix, error: QuantizationError): Int8Matr
     const largest = largestMagnitude(data, begin, begin + columns)
     const scale = (scales[row] = largest === 0 ? 1 : largest / 127)
     for (let i = begin; i < begin + columns; i++) {
-      values[i] = Math.max(-127, Math.min(127, Math.round((data[i] as number) / scale)))
+      values[i] = Math.round((data[i] as number) / scale) // the largest gives 127
     }
   }
   error.add(matrix.name, data, (i) => (values[i] as number) * (scales[Math.trunc(i / columns)] as number))
@@ -26,6 +26,9 @@ export function quantizeInt8(matrix: Matrix, error: QuantizationError): Int8Matr
 
 function largestMagnitude(data: Float32Array, begin: number, end: number): number {
   let largest = 0
-  for (let i = begin; i < end; i++) largest = Math.max(largest, Math.abs(data[i] as number))
+  for (let i = begin; i < end; i++) {
+    const magnitude = Math.abs(data[i] as number)
+    if (magnitude > largest) largest = magnitude
+  }
   return largest
 }

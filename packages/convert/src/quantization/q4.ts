@@ -25,7 +25,8 @@ export function quantizeQ4(matrix: Matrix, error: QuantizationError): Q4Matrix {
   for (let block = 0; block < scales.length; block++) {
     const begin = block * Q4_BLOCK
     const scale = (scales[block] = bestScale(data, begin))
-    for (let i = begin; i < begin + Q4_BLOCK; i++) nibbles[i] = nibble(data[i] as number, scale) + 8
+    const inverse = scale === 0 ? 0 : 1 / scale
+    for (let i = begin; i < begin + Q4_BLOCK; i++) nibbles[i] = nibble((data[i] as number) * inverse)
   }
   error.add(
     matrix.name,
@@ -38,14 +39,16 @@ export function quantizeQ4(matrix: Matrix, error: QuantizationError): Q4Matrix {
 /** The plain scale puts the largest magnitude on −8, the end of the range that reaches further; a smaller one cuts it off and is finer for the rest. */
 function bestScale(data: Float32Array, begin: number): number {
   const plain = signedLargest(data, begin, begin + Q4_BLOCK) / -8
-  let best = Math.fround(plain)
+  if (plain === 0) return 0
+  let best = plain
   let leastError = Infinity
   for (const factor of FACTORS) {
     const scale = Math.fround(plain * factor)
+    const inverse = 1 / scale
     let squaredError = 0
-    for (let i = begin; i < begin + Q4_BLOCK; i++) {
+    for (let i = begin; i < begin + Q4_BLOCK && squaredError < leastError; i++) {
       const weight = data[i] as number
-      const difference = weight - nibble(weight, scale) * scale
+      const difference = weight - (nibble(weight * inverse) - 8) * scale
       squaredError += difference * difference
     }
     if (squaredError < leastError) {
@@ -58,9 +61,11 @@ function bestScale(data: Float32Array, begin: number): number {
 
 const FACTORS = [1, 1.06, 1.12, 0.95, 0.9, 0.85, 0.8, 0.75]
 
-/** −8…7 */
-function nibble(weight: number, scale: number): number {
-  return scale === 0 ? 0 : Math.max(-8, Math.min(7, Math.round(weight / scale)))
+/** The nearest of −8…7, as 0…15. Half a billion are asked for a small model: cutting off a positive number is the quickest way to round. */
+function nibble(steps: number): number {
+  const shifted = steps + 8.5
+  if (shifted <= 0) return 0
+  return shifted >= 16 ? 15 : shifted | 0
 }
 
 function signedLargest(data: Float32Array, begin: number, end: number): number {

@@ -7,3 +7,13 @@ export const SHAPE_15M = {
   hiddenDim: 768,
   vocabSize: 32000,
 } as const
+
+/** The shape of SmolLM2-135M. */
+export const SHAPE_135M = {
+  hiddenSize: 576,
+  layers: 30,
+  heads: 9,
+  kvHeads: 3,
+  hiddenDim: 1536,
+  vocabSize: 49152,
+} as const
