@@ -11,7 +11,7 @@ interface Golden {
 
 test.skip(!hasShared, NO_SHARED)
 
-for (const runner of ['heap', 'public'] as const satisfies readonly RunnerName[]) {
+for (const runner of ['kernels', 'heap', 'public'] as const satisfies readonly RunnerName[]) {
   test(`${runner}: stories260K in fp32 gives the golden ids and logits`, async ({ harnessPage }) => {
     const golden = JSON.parse(
       await readFile(join(SHARED, 'models/golden/stories260K.json'), 'utf8'),

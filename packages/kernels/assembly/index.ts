@@ -21,6 +21,7 @@ export { rmsNorm } from './norm'
 export { product } from './product'
 export { rotate } from './rotary'
 export { selectTop } from './select'
+export { readAll } from './bandwidth'
 
 export const MATRIX_BYTES: i32 = offsetof<Matrix>()
 export const ATTENTION_SHAPE_BYTES: i32 = offsetof<AttentionShape>()

@@ -156,6 +156,8 @@ export interface KernelExports {
   ): void
   selectTop(logits: Address, count: number, top: number, ids: Address, values: Address): void
 
+  readAll(from: Address, bytes: number): number
+
   forward(model: Address, batch: Address, threads: number): void
   serve(model: Address, batch: Address, thread: number, threads: number): void
   dismiss(model: Address, threads: number): void

@@ -1,6 +1,8 @@
 export { Device } from './backend/device.ts'
 export { isKernelThread, serveAsThread } from './backend/kernels/kernel-thread.ts'
 export { Mutex } from './mutex.ts'
+export { memoryFiles } from './models/model-files.ts'
+export type { ModelFiles } from './models/model-files.ts'
 export { ModelRepository } from './models/repository.ts'
 export type { OpenedModel } from './models/repository.ts'
 export { idbStore } from './storage/idb-store.ts'

@@ -94,7 +94,8 @@ function checkProduct(workspace: Workspace, packed: Packed, levels: number): voi
         for (let column = 0; column < columns; column++)
           wanted[token * rows + row]! += weights[row * columns + column]! * seen[token * columns + column]!
     // Rounding grows with what is added up, not with what is left of it.
-    const size = Math.max(...weights.map(Math.abs)) * Math.max(...seen.map(Math.abs)) * Math.sqrt(columns) + 1e-30
+    const size =
+      Math.max(...weights.map(Math.abs)) * Math.max(...seen.map(Math.abs)) * Math.sqrt(columns) + 1e-30
     expectNear(`${rows}×${columns}, ${tokens} tokens`, found, wanted, 2e-6, size)
   }
 }

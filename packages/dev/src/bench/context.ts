@@ -63,7 +63,7 @@ function open(page: Page, runner: 'heap' | 'public', contextLength: number): Pro
 
 async function medianStep(page: Page, id: number, length: number): Promise<number> {
   return median(
-    await page.evaluate(([id, length, steps]) => window.harness.timeDecode(id, length, steps), [
+    await page.evaluate(([id, length, steps]) => window.harness.timeSteps(id, 1, length, 1, steps), [
       id,
       length,
       STEPS,

@@ -1,7 +1,8 @@
 import { expose } from 'comlink'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
+import type { KernelExports } from '@tabserve/kernels'
 import type { KvCopy, KvPlace, Logits, ModelRunner } from '@tabserve/engine'
-import type { KvBinding } from '@tabserve/protocol'
+import type { KvType, RunnerName, WorkerAssets } from '@tabserve/protocol'
 import {
   Device,
   ModelRepository,
@@ -10,19 +11,25 @@ import {
   PROBE_OPTIONS,
   Tokenizer,
   idbStore,
+  isKernelThread,
+  memoryFiles,
   memoryStore,
   probeFiles,
   probeLogits,
+  serveAsThread,
 } from '@tabserve/runtime'
+import { RowsOverBlocks } from './rows-over-blocks.ts'
 
 interface OpenOptions {
   readonly url: string
-  readonly binding: KvBinding | 'auto'
-  readonly assets: { readonly mjs: string; readonly wasm: string }
+  readonly runner: RunnerName | 'auto'
+  readonly assets: WorkerAssets
   readonly threads?: number
   readonly rows?: number
   readonly contextLength?: number
   readonly maxTokensPerStep?: number
+  readonly kvType?: KvType
+  readonly kvBudgetBytes?: number
 }
 
 interface RunOptions {
@@ -43,29 +50,51 @@ class Harness {
   /** Opens a model folder, past the weight store. The first call decides the threads. */
   async open({
     url,
-    binding,
+    runner: wanted,
     assets,
     threads = 1,
     rows = 1,
     contextLength,
     maxTokensPerStep = 64,
+    kvType = 'float32',
+    kvBudgetBytes = 2 ** 30,
   }: OpenOptions) {
     this.#device ??= new Device({ assets, threads, lifeLock: '' })
     const options = { signal: new AbortController().signal, onProgress: () => {}, refresh: true }
     const { manifest, files } = await new ModelRepository(memoryStore()).open(url, options)
     const { graph, tokenizer } = manifest
-    const bytesOf = (path: string) => files.get(path) ?? new Uint8Array()
-    const decoder = { graph: bytesOf(graph.file), externalData: bytesOf(graph.externalData) }
-    const room = { rows, contextLength: contextLength ?? graph.contextLength, maxTokensPerStep }
-    const { runner, ...bound } = await this.#device.createRunner(graph, decoder, binding, room)
-    this.#tokenizers.push(new Tokenizer(bytesOf(tokenizer.file), bytesOf(tokenizer.config), tokenizer))
-    return { id: this.#runners.push(runner) - 1, manifest, ...bound }
+    const room = {
+      maxRunning: rows,
+      contextLength: contextLength ?? graph.contextLength,
+      maxTokensPerStep,
+      kvBudgetBytes,
+      kvType,
+    }
+    const { runner, name, ...facts } = await this.#device.createRunner(graph, files, wanted, room)
+    const [json, config] = [await files.bytes(tokenizer.file), await files.bytes(tokenizer.config)]
+    this.#tokenizers.push(new Tokenizer(json, config, tokenizer))
+    const asked = runner.capabilities.paged === undefined ? runner : new RowsOverBlocks(runner)
+    return { id: this.#runners.push(asked) - 1, manifest, runner: name, ...facts }
   }
 
-  /** What the heap interface's self-test compares with, and what a binding really gives. */
-  async probe(binding: KvBinding, assets: OpenOptions['assets']) {
+  /** What the heap interface's self-test compares with, and what a runner really gives. */
+  async probe(wanted: RunnerName, assets: WorkerAssets) {
     const device = new Device({ assets, threads: 1, lifeLock: '' })
-    const { runner } = await device.createRunner(PROBE_GRAPH, probeFiles(), binding, PROBE_OPTIONS)
+    const { graph, externalData } = probeFiles()
+    const files = memoryFiles(
+      new Map([
+        [PROBE_GRAPH.file, Uint8Array.from(graph)],
+        [PROBE_GRAPH.externalData, Uint8Array.from(externalData)],
+      ]),
+    )
+    const options = {
+      maxRunning: PROBE_OPTIONS.rows,
+      contextLength: PROBE_OPTIONS.contextLength,
+      maxTokensPerStep: PROBE_OPTIONS.maxTokensPerStep,
+      kvBudgetBytes: 2 ** 30,
+      kvType: 'float32' as const,
+    }
+    const { runner } = await device.createRunner(PROBE_GRAPH, files, wanted, options)
     return { recorded: PROBE_LOGITS, found: await probeLogits(runner) }
   }
 
@@ -148,22 +177,51 @@ class Harness {
     return { nll, top }
   }
 
-  /** Milliseconds of each of `steps` decode steps behind a context of `context` tokens; the row is filled once, then overwritten. */
-  async timeDecode(id: number, context: number, steps: number): Promise<number[]> {
-    const { maxTokensPerStep } = this.#runner(id).capabilities
-    for (let from = 0; from < context; from += maxTokensPerStep) {
-      const tokens = new Array<number>(Math.min(maxTokensPerStep, context - from)).fill(5)
-      await this.run(id, [{ kv: { row: 0 }, from, tokens, wantLogits: 'none' }])
-    }
+  /**
+   * Milliseconds of each of `steps` steps of `rows` rows with `tokens` tokens each, behind a context of `context` positions that nobody has
+   * filled: what KV holds does not change what reading it costs.
+   */
+  async timeSteps(
+    id: number,
+    rows: number,
+    context: number,
+    tokens: number,
+    steps: number,
+  ): Promise<number[]> {
+    const runs = Array.from({ length: rows }, (_, row) => ({
+      kv: { row },
+      from: context,
+      tokens: new Int32Array(tokens).fill(7),
+      wantLogits: 'last' as const,
+      top: 1,
+    }))
     const times: number[] = []
     for (let step = 0; step < steps; step++) {
       const started = performance.now()
-      await this.#runner(id).run({
-        runs: [{ kv: { row: 0 }, from: context, tokens: Int32Array.of(7), wantLogits: 'last', top: 0 }],
-      })
+      await this.#runner(id).run({ runs })
       times.push(performance.now() - started)
     }
     return times
+  }
+
+  /** Milliseconds to read a prompt of `length` tokens in chunks. */
+  async timePrompt(id: number, length: number, chunk: number): Promise<number> {
+    const started = performance.now()
+    for (let from = 0; from < length; from += chunk) await this.timeSteps(id, 1, from, chunk, 1)
+    return performance.now() - started
+  }
+
+  /** Bytes a second at which one thread reads a wasm memory much larger than the caches. */
+  async readBandwidth(assets: WorkerAssets): Promise<number> {
+    const bytes = 2 ** 28
+    const memory = new WebAssembly.Memory({ initial: bytes / 65536 + 1, maximum: 65536 })
+    const wasm = await (await fetch(assets.kernels.plain)).arrayBuffer()
+    const { instance } = await WebAssembly.instantiate(wasm, { env: { memory } })
+    const { readAll } = instance.exports as unknown as KernelExports
+    readAll(65536, bytes) // brings the pages in
+    const started = performance.now()
+    readAll(65536, bytes)
+    return (1000 * bytes) / (performance.now() - started)
   }
 
   #runner(id: number): ModelRunner {
@@ -175,7 +233,9 @@ class Harness {
 
 export type HarnessApi = Harness
 
-expose(new Harness())
+// Helper threads of the kernels run this file too.
+if (isKernelThread()) serveAsThread()
+else expose(new Harness())
 
 function argmax(values: Float32Array): number {
   let best = 0

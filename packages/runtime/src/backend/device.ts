@@ -56,7 +56,10 @@ export class Device {
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
       if (problem === undefined) return this.#kernels.createRunner(graph, files, options)
-      throw new EngineError('bad_request', `The kernels cannot run this model: ${problem}. Leave out \`runner\`.`)
+      throw new EngineError(
+        'bad_request',
+        `The kernels cannot run this model: ${problem}. Leave out \`runner\`.`,
+      )
     }
     const decoder = {
       graph: await files.bytes(graph.file),
@@ -64,7 +67,9 @@ export class Device {
     }
     const chosen = await this.#throughOrt(graph, decoder, wanted, options)
     if (wanted !== 'auto') return chosen
-    const reason = [`not kernels: ${problem}`, ...(chosen.reason === undefined ? [] : [chosen.reason])].join('; ')
+    const reason = [`not kernels: ${problem}`, ...(chosen.reason === undefined ? [] : [chosen.reason])].join(
+      '; ',
+    )
     return { ...chosen, reason }
   }
 
@@ -80,7 +85,10 @@ export class Device {
       module = await this.#startHeap()
     } catch (error) {
       if (wanted === 'heap') throw backendFailed(error)
-      return { ...(await this.#throughPublic(graph, files, options)), reason: `not heap: ${messageOf(error)}` }
+      return {
+        ...(await this.#throughPublic(graph, files, options)),
+        reason: `not heap: ${messageOf(error)}`,
+      }
     }
     const room = rowRoomOf(graph, options)
     const runner = await creating(graph, HeapRunner.create(module, graph, files, room))

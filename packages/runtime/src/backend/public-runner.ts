@@ -46,12 +46,7 @@ export class PublicRunner implements ModelRunner {
     }
   }
 
-  private constructor(
-    ort: PublicOrt,
-    session: InferenceSession,
-    graph: DecoderGraph,
-    options: RowRoom,
-  ) {
+  private constructor(ort: PublicOrt, session: InferenceSession, graph: DecoderGraph, options: RowRoom) {
     this.#ort = ort
     this.#session = session
     this.#graph = graph

@@ -8,3 +8,21 @@ export interface ModelFiles {
    */
   chunks(path: string): AsyncIterable<Uint8Array<ArrayBuffer>>
 }
+
+/** Files that are in memory already, and known to be right. */
+export function memoryFiles(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): ModelFiles {
+  const bytesOf = (path: string) => {
+    const bytes = files.get(path)
+    if (bytes === undefined) throw new Error(`there is no file ${path}`)
+    return bytes
+  }
+  return {
+    bytes: async (path) => bytesOf(path),
+    async *chunks(path) {
+      const bytes = bytesOf(path)
+      for (let from = 0; from < bytes.length; from += CHUNK_BYTES) yield bytes.subarray(from, from + CHUNK_BYTES)
+    },
+  }
+}
+
+const CHUNK_BYTES = 2 ** 24

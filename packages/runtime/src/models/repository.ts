@@ -2,10 +2,9 @@ import type { LoadProgress, LoadReport, Manifest, ManifestFile } from '@tabserve
 import { EngineError, manifestProblem } from '@tabserve/protocol'
 import type { WeightStore } from '../storage/weight-store.ts'
 import { downloadFile, downloadText } from './download.ts'
+import type { ModelFiles } from './model-files.ts'
+import { memoryFiles } from './model-files.ts'
 import { sha256Of } from './sha256.ts'
-
-/** A model's files in memory, by their path in the manifest. */
-export type ModelFiles = ReadonlyMap<string, Uint8Array<ArrayBuffer>>
 
 export interface OpenedModel {
   readonly manifest: Manifest
@@ -79,7 +78,7 @@ export class ModelRepository {
       storedBytes: bytesFrom.store,
       fetchMs: performance.now() - started,
     }
-    return { manifest, files, report: notStored === undefined ? report : { ...report, notStored } }
+    return { manifest, files: memoryFiles(files), report: notStored === undefined ? report : { ...report, notStored } }
   }
 
   /** Forgets the model at `url` and the files that no other kept model uses, or everything. Throws `storage`. */

@@ -25,7 +25,12 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
   onProgress({ type: 'load-progress', phase: 'create' })
   const started = performance.now()
   const wanted = request.runner ?? 'auto'
-  const { runner, name, reason, maxKvBytes, heapBytes } = await device.createRunner(graph, files, wanted, room)
+  const { runner, name, reason, maxKvBytes, heapBytes } = await device.createRunner(
+    graph,
+    files,
+    wanted,
+    room,
+  )
   const created = performance.now()
 
   onProgress({ type: 'load-progress', phase: 'warm-up' })

@@ -80,7 +80,8 @@ export class KernelBatch {
       tables[index] = entries
       this.#writeTable(run, entries)
       for (const [offset, token] of run.tokens.entries()) {
-        if (!(token >= 0 && token < vocabSize)) throw new Error(`token ${token} of a vocabulary of ${vocabSize}`)
+        if (!(token >= 0 && token < vocabSize))
+          throw new Error(`token ${token} of a vocabulary of ${vocabSize}`)
         ids[at] = token
         positions[at] = run.from + offset
         runOf[at++] = index
@@ -102,7 +103,8 @@ export class KernelBatch {
     }
     const ids = this.#heap.ints(this.#topIds + 4 * first * maxTop, count * maxTop)
     const values = this.#heap.floats(this.#topValues + 4 * first * maxTop, count * maxTop)
-    if (top === maxTop || count <= 1) return { values: values.subarray(0, count * top), tokens: ids.subarray(0, count * top) }
+    if (top === maxTop || count <= 1)
+      return { values: values.subarray(0, count * top), tokens: ids.subarray(0, count * top) }
     return { values: closeUp(values, count, top, maxTop), tokens: closeUp(ids, count, top, maxTop) }
   }
 
@@ -158,7 +160,12 @@ export function maxTopOf(outputs: readonly Output[]): number {
 }
 
 /** Rows of `top` that lie `stride` apart, one behind the other. */
-function closeUp<T extends Float32Array | Int32Array>(values: T, count: number, top: number, stride: number): T {
+function closeUp<T extends Float32Array | Int32Array>(
+  values: T,
+  count: number,
+  top: number,
+  stride: number,
+): T {
   for (let row = 1; row < count; row++) values.copyWithin(row * top, row * stride, row * stride + top)
   return values.subarray(0, count * top) as T
 }

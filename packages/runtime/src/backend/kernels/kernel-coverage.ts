@@ -12,7 +12,9 @@ export function kernelsProblem(graph: DecoderGraph): string | undefined {
   const missing = requiredTensors(layers).find((name) => !tensors.has(name))
   if (missing !== undefined) return `its manifest does not list ${missing}`
   for (let layer = 0; layer < layers; layer++) {
-    const [gate, up] = ['gate', 'up'].map((part) => tensors.get(`layers.${layer}.feed_forward.${part}.weight`))
+    const [gate, up] = ['gate', 'up'].map((part) =>
+      tensors.get(`layers.${layer}.feed_forward.${part}.weight`),
+    )
     if (gate?.dtype !== up?.dtype) return `gate and up of layer ${layer} are of different types`
   }
   return decoder.tensors.map(tensorProblem).find((problem) => problem !== undefined)

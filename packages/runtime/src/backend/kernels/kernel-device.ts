@@ -30,7 +30,9 @@ export class KernelDevice {
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause
       const advice = 'Close other tabs, lower contextLength or kvBudgetBytes, or take a smaller model.'
-      throw new EngineError('backend_failed', `There is not enough memory for the model. ${advice}`, { cause })
+      throw new EngineError('backend_failed', `There is not enough memory for the model. ${advice}`, {
+        cause,
+      })
     }
   }
 
@@ -38,7 +40,9 @@ export class KernelDevice {
     this.#module ??= this.#fetch().catch((cause: unknown) => {
       this.#module = undefined // the next model may try again
       const advice = 'Check that the worker can fetch it from the `assets.kernels` addresses.'
-      throw new EngineError('backend_failed', `The kernels' wasm did not load: ${String(cause)}. ${advice}`, { cause })
+      throw new EngineError('backend_failed', `The kernels' wasm did not load: ${String(cause)}. ${advice}`, {
+        cause,
+      })
     })
     return this.#module
   }

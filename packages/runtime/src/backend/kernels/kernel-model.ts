@@ -122,7 +122,9 @@ function setScratch(
 ): void {
   const floats = (count: number) => heap.allocate(4 * count)
   const widest = Math.max(hiddenSize, heads * headDim, feedForwardSize)
-  const inputBytes = Math.max(...Object.values(MATRIX_KIND).map((kind) => kernels.activationBytes(kind, widest)))
+  const inputBytes = Math.max(
+    ...Object.values(MATRIX_KIND).map((kind) => kernels.activationBytes(kind, widest)),
+  )
   const attendedStride = padded(heads * headDim)
   const gateStride = padded(feedForwardSize)
   // One row of scores for each of the heads and tokens that share a read, and one block more: a window may begin inside one.

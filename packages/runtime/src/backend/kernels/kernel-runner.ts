@@ -193,7 +193,11 @@ export class KernelRunner implements ModelRunner {
 }
 
 /** Most bytes that a model's heap may come to take. */
-function heapBytes(graph: DecoderGraph, { tensors, feedForwardSize }: DecoderTraits, options: RunnerOptions): number {
+function heapBytes(
+  graph: DecoderGraph,
+  { tensors, feedForwardSize }: DecoderTraits,
+  options: RunnerOptions,
+): number {
   const weights = tensors.reduce((sum, { shape, dtype }) => sum + bytesOf(shape, dtype), 0)
   const { contextLength, maxTokensPerStep, maxRunning, kvBudgetBytes } = options
   const tokens = Math.max(maxTokensPerStep, maxRunning)

@@ -15,7 +15,7 @@ interface Call {
 
 /** Whether this worker was started as a helper thread: its entry file then does `serveAsThread()` and nothing else. */
 export function isKernelThread(): boolean {
-  return globalThis.name === THREAD_NAME
+  return self.name === THREAD_NAME
 }
 
 /** Computes its share of every step until the team is dismissed. */

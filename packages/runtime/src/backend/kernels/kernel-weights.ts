@@ -81,7 +81,8 @@ export class KernelWeights {
     if (weight.dtype === 'float32') each(4, kernels.packFloat32)
     else if (weight.dtype === 'float16') each(2, kernels.packFloat16)
     else if (weight.dtype === 'int8') each(1, kernels.packInt8)
-    else this.#sink(weight, 16, size / 32, (from, first, count) => kernels.packUint4(record, from, first, count))
+    else
+      this.#sink(weight, 16, size / 32, (from, first, count) => kernels.packUint4(record, from, first, count))
   }
 
   #scales(record: Address, kind: MatrixKind, scales: TensorEntry, address: Address): void {

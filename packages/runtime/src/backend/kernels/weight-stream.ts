@@ -51,7 +51,7 @@ export class WeightStream {
   }
 
   #pass(sink: WeightSink, at: number, bytes: Uint8Array): void {
-    for (let from = 0; from < bytes.byteLength; ) {
+    for (let from = 0; from < bytes.byteLength;) {
       const count = Math.min(bytes.byteLength - from, STAGING_BYTES - this.#held)
       this.#heap.bytesAt(this.#staging + this.#held, count).set(bytes.subarray(from, from + count))
       const first = Math.floor((at + from - this.#held - sink.offset) / sink.unitBytes)
