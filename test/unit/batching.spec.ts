@@ -14,7 +14,7 @@ const usageOf = (events: readonly RequestEvent[]) => {
 
 for (const maxTokensPerStep of [1, 7, 16, 128]) {
   for (const batchedPrefill of [false, true]) {
-    test(`with chunks of ${maxTokensPerStep}${batchedPrefill ? ', prompts together,' : ''} every answer is what it is alone`, async () => {
+    test(`rows, with chunks of ${maxTokensPerStep}${batchedPrefill ? ', prompts together,' : ''} every answer is what it is alone`, async () => {
       const { engine, ask, runner } = startEngine({ ...ROOM, maxTokensPerStep, batchedPrefill })
       const asked = [3, 40, 1, 9, 60, 5, 17].map((length, seed) => ({
         tokens: list(length, seed),

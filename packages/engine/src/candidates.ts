@@ -19,8 +19,11 @@ export class Candidates {
   #max = 0
   #temperature = 1
 
-  /** Takes every token at least `minP` times as likely as the best one, whose logit is `max`. NaN is never taken. */
-  fill(logits: Float32Array, max: number, temperature: number, minP: number): void {
+  /**
+   * Takes every token at least `minP` times as likely as the best one, whose logit is `max`. NaN is never taken.
+   * @param tokens whose logits they are, ascending, where they are not all.
+   */
+  fill(logits: Float32Array, max: number, temperature: number, minP: number, tokens?: Int32Array): void {
     if (this.#tokens.length < logits.length) {
       this.#tokens = new Uint32Array(logits.length)
       this.#logits = new Float32Array(logits.length)
@@ -38,6 +41,8 @@ export class Candidates {
       this.#logits[count++] = logit
     }
     this.#count = count
+    if (tokens === undefined) return
+    for (let index = 0; index < count; index++) this.#tokens[index] = tokens[this.#tokens[index]!]!
   }
 
   /** Keeps the `k` likeliest; of equal ones at the edge, those with the lowest ids. */

@@ -2,17 +2,18 @@ import type { FinishReason, ModelStats, WireError } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { Choices } from './choices.ts'
 import { TokenHistory } from './logits-processors.ts'
+import { LogitsRows } from './logits-rows.ts'
 import { describe } from './logprobs.ts'
 import type { Logits, ModelRunner, Run } from './model-runner.ts'
 import { Random } from './random.ts'
 import { Sampler } from './sampler.ts'
 import type { Sampling } from './sampling-params.ts'
-import type { Plan, SchedulerOptions } from './scheduler.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Scheduling } from './scheduling-params.ts'
 import { Sequence } from './sequence.ts'
 import type { Cancel, Emit } from './served.ts'
 import { Counters } from './stats.ts'
+import type { Part, Plan, SchedulerOptions } from './step-policy.ts'
 import { TextStream } from './text-stream.ts'
 
 /** What the engine needs of the world. */
@@ -65,13 +66,15 @@ export class Engine {
   }
 
   stats(): ModelStats {
-    const { numRunning, numWaiting, numPreemptions, kvUsage } = this.#scheduler
+    const { numRunning, numWaiting, numPreemptions, kv } = this.#scheduler
+    const { usage: kvUsage, blocks } = kv
     const { capabilities, kvBytes } = this.#ports.runner
     return this.#counters.snapshot({
       running: numRunning,
       waiting: numWaiting,
       rows: capabilities.maxRows,
       kvUsage,
+      ...(blocks === undefined ? {} : { blocks }),
       kvBytes,
       preemptions: numPreemptions,
     })
@@ -114,16 +117,16 @@ export class Engine {
 
   async #step(plan: Plan): Promise<void> {
     const { runner, now } = this.#ports
-    const { copies, step, sequences, kind } = plan
+    const { copies, step, parts, kind } = plan
     const started = now()
-    for (const sequence of sequences) {
+    for (const { sequence } of parts) {
       sequence.started = true
       sequence.choices.started(started)
     }
     try {
       if (copies.length > 0) runner.copyKv(copies)
     } catch (error) {
-      // No row can be trusted now.
+      // No KV can be trusted now.
       this.#failAll(toWireError(error, 'backend_failed'))
       return this.#scheduler.resetPrefixCache()
     }
@@ -136,45 +139,47 @@ export class Engine {
       this.#scheduler.measured(plan, ms, numAccepted)
     } catch (error) {
       const wire = toWireError(error, 'backend_failed')
-      for (const sequence of sequences) this.#fail(sequence, wire)
+      for (const { sequence } of parts) this.#fail(sequence, wire)
     }
   }
 
-  /** Books what the model has read, then takes the next token of each. Returns how many tokens of a draft were right. */
-  #commit({ step, sequences, kind }: Plan, outputs: readonly Logits[]): number {
+  /** Books what the model has read, then takes the next token of each. Returns how many tokens of drafts were right. */
+  #commit({ step, parts }: Plan, outputs: readonly Logits[]): number {
     const before = this.#ports.now()
-    sequences.forEach((sequence, index) => {
+    parts.forEach(({ sequence, numDraft }, index) => {
       const { tokens } = step.runs[index] as Run
       this.#counters.computedTokens += tokens.length
       // A sequence that was cancelled while the step ran is not there any more.
       if (this.#scheduler.has(sequence))
-        this.#scheduler.computed(sequence, kind === 'verify' ? [tokens[0]!] : [...tokens])
+        this.#scheduler.computed(sequence, [...tokens.subarray(0, tokens.length - numDraft)])
     })
     this.#counters.planMs += this.#ports.now() - before
     let numAccepted = 0
-    sequences.forEach((sequence, index) => {
-      const run = step.runs[index] as Run
-      const rows = outputs[index]?.values ?? new Float32Array()
-      try {
-        if (!this.#scheduler.has(sequence)) return
-        if (sequence.promptLogprobs !== undefined) this.#describePrompt(sequence, run, rows)
-        if (kind === 'verify') numAccepted = this.#verify(sequence, run, rows)
-        else if (sequence.numPending === 0) this.#draw(sequence, this.#lastRow(rows))
-      } catch (error) {
-        this.#fail(sequence, toWireError(error, 'backend_failed'))
-      }
+    parts.forEach((part, index) => {
+      const rows = new LogitsRows(outputs[index], step.runs[index] as Run)
+      numAccepted += this.#answer(part, step.runs[index] as Run, rows)
     })
     return numAccepted
   }
 
+  /** What a run means for its sequence. Returns how many tokens of its draft were right. */
+  #answer({ sequence, numDraft }: Part, run: Run, rows: LogitsRows): number {
+    try {
+      if (!this.#scheduler.has(sequence)) return 0
+      if (sequence.promptLogprobs !== undefined && numDraft === 0) this.#describePrompt(sequence, run, rows)
+      if (numDraft > 0) return this.#verify(sequence, run.tokens.subarray(run.tokens.length - numDraft), rows)
+      if (sequence.numPending === 0) this.#draw(sequence, rows, rows.count - 1)
+    } catch (error) {
+      this.#fail(sequence, toWireError(error, 'backend_failed'))
+    }
+    return 0
+  }
+
   /** Samples behind the due token, then behind every token of the draft that was what would have been sampled. */
-  #verify(sequence: Sequence, run: Run, logits: Float32Array): number {
-    const draft = run.tokens.subarray(1)
-    const { vocabSize } = this.#ports.runner.capabilities
+  #verify(sequence: Sequence, draft: Int32Array, rows: LogitsRows): number {
     let numAccepted = 0
     for (;;) {
-      const row = logits.subarray(numAccepted * vocabSize, (numAccepted + 1) * vocabSize)
-      const token = this.#draw(sequence, row)
+      const token = this.#draw(sequence, rows, numAccepted)
       if (token !== draft[numAccepted]) break
       numAccepted++
       if (!this.#scheduler.has(sequence)) break
@@ -185,8 +190,12 @@ export class Engine {
   }
 
   /** Takes the next token of a sequence, and ends it if that was the last one. */
-  #draw(sequence: Sequence, logits: Float32Array): number {
-    const { token, logprob } = sequence.sampler.sample(logits, sequence.history)
+  #draw(sequence: Sequence, rows: LogitsRows, index: number): number {
+    const { token, logprob } = sequence.sampler.sample(
+      rows.values(index),
+      sequence.history,
+      rows.tokens(index),
+    )
     sequence.choices.firstToken(this.#ports.now())
     sequence.append(token)
     this.#counters.generatedTokens++
@@ -216,16 +225,14 @@ export class Engine {
     this.#fail(sequence, { code: 'context_overflow', message })
   }
 
-  #describePrompt(sequence: Sequence, run: Run, logits: Float32Array): void {
+  #describePrompt(sequence: Sequence, run: Run, rows: LogitsRows): void {
     const { choices, tokens, promptLogprobs: count = 0 } = sequence
     if (sequence.choice !== 0) return
     for (let index = 0; index < run.tokens.length; index++) {
       const position = run.from + index + 1
       // A preempted sequence reads its prompt again, and its output with it.
       if (position !== choices.promptLogprobs.length + 1 || position >= choices.promptTokens) continue
-      const { vocabSize } = this.#ports.runner.capabilities
-      const row = logits.subarray(index * vocabSize, (index + 1) * vocabSize)
-      choices.promptLogprobs.push(describe(row, tokens[position]!, count))
+      choices.promptLogprobs.push(describe(rows.values(index), tokens[position]!, count))
     }
   }
 
@@ -324,10 +331,6 @@ export class Engine {
 
   get #maxContext(): number {
     return this.#ports.runner.capabilities.maxContext
-  }
-
-  #lastRow(logits: Float32Array): Float32Array {
-    return logits.subarray(logits.length - this.#ports.runner.capabilities.vocabSize)
   }
 }
 

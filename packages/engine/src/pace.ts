@@ -47,6 +47,13 @@ export class Pace {
     this.#quota = Math.max(0, this.#quota - numTokens)
   }
 
+  /** A step of prompt tokens beside answers: what it cost above a step of answers alone was for the prompts. */
+  mixed(numTokens: number, ms: number): void {
+    this.#prefillMs = REMEMBERED * this.#prefillMs + Math.max(0, ms - (this.#decodeMs ?? 0))
+    this.#prefillTokens = REMEMBERED * this.#prefillTokens + numTokens
+    this.#quota = this.#fits()
+  }
+
   #fits(): number {
     if (this.#decodeMs === undefined || this.#prefillMs === 0) return this.#maxTokens
     const tokens = Math.floor(((this.#targetGapMs - this.#decodeMs) * this.#prefillTokens) / this.#prefillMs)

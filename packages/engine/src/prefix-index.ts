@@ -50,8 +50,13 @@ export function rootOf(salt: string): number {
 
 /** The hash of the block that ends before `end`, behind `parent`. */
 export function hashBlock(parent: number, tokens: readonly number[], end: number): number {
+  return hashTokens(tokens, end - BLOCK_TOKENS, end, parent)
+}
+
+/** Of the tokens from `begin` to `end`, behind what has the hash `parent`. */
+export function hashTokens(tokens: readonly number[], begin: number, end: number, parent = 0): number {
   let hash = parent
-  for (let index = end - BLOCK_TOKENS; index < end; index++) hash = mix(hash, tokens[index]!)
+  for (let index = begin; index < end; index++) hash = mix(hash, tokens[index]!)
   return hash
 }
 

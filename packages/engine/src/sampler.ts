@@ -7,6 +7,9 @@ import { argmax, describe } from './logprobs.ts'
 import type { Random } from './random.ts'
 import type { Sampling } from './sampling-params.ts'
 
+/** Above this, finding the largest costs a runner more than handing all of them over. */
+const MOST_TOP = 64
+
 export interface SampledToken {
   readonly token: number
   readonly logprob?: TokenLogprob
@@ -31,16 +34,25 @@ export class Sampler {
     this.#processors = createLogitsProcessors(sampling, stopTokens)
   }
 
+  /** How many of the largest logits are enough for the same draw; 0: all are needed. */
+  get top(): number {
+    const { temperature, topK, logprobs } = this.#sampling
+    if (logprobs !== undefined || this.#processors.length > 0) return 0
+    if (temperature === 0) return 1
+    return topK <= MOST_TOP ? topK : 0
+  }
+
   /**
    * @param logits float32 [vocabSize], changed in place.
+   * @param tokens int32, ascending: whose logits they are, where they are the `top` largest only.
    * Throws `backend_failed` when no token has a finite logit: the forward pass went wrong.
    */
-  sample(logits: Float32Array, history: TokenHistory): SampledToken {
+  sample(logits: Float32Array, history: TokenHistory, tokens?: Int32Array): SampledToken {
     const { logprobs } = this.#sampling
     // Log-probabilities are the model's own, from before anything changes the logits.
     if (logprobs !== undefined) this.#remember(logits)
     for (const process of this.#processors) process(logits, history)
-    const token = this.#draw(logits)
+    const token = this.#draw(logits, tokens)
     return logprobs === undefined ? { token } : { token, logprob: describe(this.#model, token, logprobs) }
   }
 
@@ -49,15 +61,15 @@ export class Sampler {
     this.#model.set(logits)
   }
 
-  #draw(logits: Float32Array): number {
+  #draw(logits: Float32Array, tokens: Int32Array | undefined): number {
     const { temperature, topK, topP, minP } = this.#sampling
     const best = argmax(logits)
     const max = logits[best] ?? NaN
     if (!Number.isFinite(max))
       throw new EngineError('backend_failed', 'The model gave no usable logits: all are NaN or infinite.')
-    if (temperature === 0) return best
+    if (temperature === 0) return tokens?.[best] ?? best
     const candidates = this.#candidates
-    candidates.fill(logits, max, temperature, minP)
+    candidates.fill(logits, max, temperature, minP, tokens)
     if (topK > 0) candidates.keepTop(topK)
     candidates.weigh()
     if (topP < 1) candidates.keepNucleus(topP)

@@ -1,6 +1,5 @@
 import type { TokenLogprob } from '@tabserve/protocol'
 import type { Choices } from './choices.ts'
-import type { Row } from './kv-rows.ts'
 import type { TokenHistory } from './logits-processors.ts'
 import type { Sampler } from './sampler.ts'
 import type { Scheduling } from './scheduling-params.ts'
@@ -45,9 +44,7 @@ export class Sequence {
   readonly deadlineMs: number
   /** Prompt and output, less what was dropped at the start when the context was full. */
   readonly tokens: number[]
-  /** The KV row, while it is running. */
-  row: Row<Sequence> | undefined
-  /** Tokens whose KV is in the row. */
+  /** Tokens whose KV is there. */
   numComputed = 0
   numOutput = 0
   /** Whether a step was ever computed for it. */

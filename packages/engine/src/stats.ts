@@ -2,7 +2,7 @@ import type { FinishReason, ModelStats, StepKind } from '@tabserve/protocol'
 
 /** Counted where it happens; `ModelStats` says what each means. */
 export class Counters {
-  readonly steps: Record<StepKind, number> = { decode: 0, prefill: 0, verify: 0 }
+  readonly steps: Record<StepKind, number> = { decode: 0, prefill: 0, mixed: 0, verify: 0 }
   readonly finished: Record<FinishReason, number> = { stop: 0, length: 0, abort: 0, timeout: 0 }
   readonly speculation = { drafts: 0, draftTokens: 0, acceptedTokens: 0, acceptedAt: [] as number[] }
   stepMs = 0

@@ -12,6 +12,11 @@ export class WaitingQueue {
     return this.#sequences[0]
   }
 
+  /** The best `count`, or as many as there are; the list does not follow. */
+  first(count: number): readonly Sequence[] {
+    return this.#sequences.slice(0, count)
+  }
+
   add(sequence: Sequence): void {
     const after = this.#sequences.findIndex((other) => goesBefore(sequence, other))
     this.#sequences.splice(after < 0 ? this.#sequences.length : after, 0, sequence)
@@ -32,4 +37,8 @@ export class WaitingQueue {
 /** Whether `left` outranks `right`. A preempted sequence keeps its place: its arrival does not change. */
 export function goesBefore(left: Sequence, right: Sequence): boolean {
   return left.priority === right.priority ? left.arrival < right.arrival : left.priority < right.priority
+}
+
+export function byRank(left: Sequence, right: Sequence): number {
+  return goesBefore(left, right) ? -1 : 1
 }

@@ -2,14 +2,16 @@ import type { FinishReason } from './event.ts'
 
 /** What one loaded model is doing and has done since it was loaded. Counters only grow. */
 export interface ModelStats {
-  /** Requests' answers that hold a KV row. */
+  /** Requests' answers that hold a place in the KV cache. */
   readonly running: number
   /** Answers that wait for one. */
   readonly waiting: number
-  /** KV rows there are. */
+  /** Answers that can run at once: KV rows, where KV lies in rows. */
   readonly rows: number
-  /** Share of the KV positions that running answers use, 0 to 1. */
+  /** Share of the KV cache that running answers use, 0 to 1: of its positions where KV lies in rows, else of its blocks. */
   readonly kvUsage: number
+  /** Where KV lies in blocks. */
+  readonly blocks?: KvBlockStats
   /** Bytes that the KV cache holds now; it grows up to `ModelInfo.kvBytes`. */
   readonly kvBytes: number
   /** Forward passes, by kind. */
@@ -27,12 +29,26 @@ export interface ModelStats {
   readonly failed: number
   /** Requests that were turned away with `queue_full`. */
   readonly refused: number
+  /** Answers that were sent back to wait, for a better one or for want of KV. */
   readonly preemptions: number
   readonly speculation: SpeculationStats
 }
 
-/** `decode`: one token of each running answer; `prefill`: prompt tokens; `verify`: one token and a guess at the next ones. */
-export type StepKind = 'decode' | 'prefill' | 'verify'
+/**
+ * `decode`: one token of each running answer; `prefill`: prompt tokens; `mixed`: both; `verify`: as `decode`, with guesses at the
+ * next tokens behind some.
+ */
+export type StepKind = 'decode' | 'prefill' | 'mixed' | 'verify'
+
+export interface KvBlockStats {
+  readonly total: number
+  /** That running answers hold; what several share counts once. */
+  readonly used: number
+  /** That nobody holds and that a request which begins the same way would find. */
+  readonly cached: number
+  /** How often a part of a block was copied, for want of sharing. Only grows. */
+  readonly copied: number
+}
 
 export interface SpeculationStats {
   readonly drafts: number
