@@ -1,7 +1,7 @@
 import { expose } from 'comlink'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
 import type { KvCopy, ModelRunner } from '@tabserve/engine'
-import type { KvBinding } from '@tabserve/protocol'
+import type { KvBinding, SamplingParams } from '@tabserve/protocol'
 import {
   Device,
   ModelRepository,
@@ -14,6 +14,7 @@ import {
   probeFiles,
   probeLogits,
 } from '@tabserve/runtime'
+import { SamplingTimer } from './sampling-timer.ts'
 
 interface OpenOptions {
   readonly url: string
@@ -36,6 +37,7 @@ interface RunOptions {
 class Harness {
   readonly #runners: ModelRunner[] = []
   readonly #tokenizers: Tokenizer[] = []
+  readonly #samplingTimers = new Map<number, SamplingTimer>()
   #device: Device | undefined
 
   /** Opens a model folder, past the weight store. The first call decides the threads. */
@@ -155,6 +157,13 @@ class Harness {
       times.push(performance.now() - started)
     }
     return times
+  }
+
+  /** Milliseconds to choose one token; random logits are made at a vocabulary's first call. */
+  timeSampling(vocabSize: number, options: SamplingParams): number {
+    const timer = this.#samplingTimers.get(vocabSize) ?? new SamplingTimer(vocabSize)
+    this.#samplingTimers.set(vocabSize, timer)
+    return timer.time(options)
   }
 
   #runner(id: number): ModelRunner {
