@@ -1,4 +1,5 @@
 export { Device } from './backend/device.ts'
+export { createBreath } from './breath.ts'
 export { Mutex } from './mutex.ts'
 export { ModelRepository } from './models/repository.ts'
 export type { OpenedModel } from './models/repository.ts'

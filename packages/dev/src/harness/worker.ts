@@ -15,6 +15,8 @@ import {
   probeLogits,
 } from '@tabserve/runtime'
 import { SamplingTimer } from './sampling-timer.ts'
+import type { TokenGaps } from './token-gaps.ts'
+import { tokenGaps } from './token-gaps.ts'
 
 interface OpenOptions {
   readonly url: string
@@ -164,6 +166,11 @@ class Harness {
     const timer = this.#samplingTimers.get(vocabSize) ?? new SamplingTimer(vocabSize)
     this.#samplingTimers.set(vocabSize, timer)
     return timer.time(options)
+  }
+
+  /** An engine of its own on the runner, which needs one row more than `numAnswers`. */
+  tokenGaps(id: number, numAnswers: number, promptLength: number): Promise<TokenGaps> {
+    return tokenGaps(this.#runner(id), numAnswers, promptLength)
   }
 
   #runner(id: number): ModelRunner {
