@@ -2,6 +2,7 @@ import { expect, test } from 'playwright/test'
 import { TokenHistory } from '../../packages/engine/src/logits-processors.ts'
 import { Random } from '../../packages/engine/src/random.ts'
 import { Sampler } from '../../packages/engine/src/sampler.ts'
+import { FARTHEST, weightOf } from '../../packages/engine/src/weight.ts'
 import { resolveSampling } from '../../packages/engine/src/sampling-params.ts'
 import type { SamplingParams } from '../../packages/protocol/src/index.ts'
 
@@ -40,6 +41,16 @@ test('the same seed draws the same tokens', () => {
   expect(draw({ seed: 9 }, logits, 40)).toEqual(draw({ seed: 9 }, logits, 40))
 })
 
+test('weights are e^-distance, to the last bit of a float32 but one', () => {
+  let worst = 0
+  for (let distance = 0; distance <= FARTHEST; distance += 0.000_713) {
+    const exact = Math.exp(-distance)
+    worst = Math.max(worst, Math.abs(weightOf(distance) - exact) / exact)
+  }
+  expect(worst).toBeLessThan(2 ** -23)
+  expect(weightOf(0)).toBe(1)
+})
+
 test('tokens are drawn as often as softmax(logits / temperature) says', () => {
   const logits = [2, 1, 0, -1, -Infinity]
   for (const temperature of [0.5, 1, 2]) {
@@ -59,6 +70,15 @@ test('tokens are drawn as often as softmax(logits / temperature) says', () => {
 test('of equal tokens at the edge of top-k and top-p, the lowest ids are kept', () => {
   expect(draw({ topK: 2 }, [1, 1, 1, 1], 300).map((count) => count > 0)).toEqual([true, true, false, false])
   expect(draw({ topP: 0.5 }, [1, 1, 1, 1], 300).map((count) => count > 0)).toEqual([true, true, false, false])
+})
+
+test('a share that only rounding keeps from being reached keeps all', () => {
+  const logits = Array.from({ length: 1000 }, (_, index) => Math.sin(index) * 10)
+  for (let seed = 0; seed < 50; seed++) {
+    const options = { topP: 1 - 2 ** -53, seed, temperature: 1 + seed / 7 }
+    const { token } = samplerOf(options, 1000).sample(Float32Array.from(logits), none)
+    expect(token).toBeLessThan(1000)
+  }
 })
 
 /** The definition, word for word, with a full sort. */

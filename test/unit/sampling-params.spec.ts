@@ -64,6 +64,13 @@ for (const [option, value] of wrong) {
   })
 }
 
+test('beam search is not there, and asking for it is refused by name', () => {
+  for (const option of ['beamWidth', 'numBeams', 'num_beams', 'useBeamSearch', 'bestOf']) {
+    const problem = refusal(() => refuseUnknownOptions({ [option]: 4 }))
+    expect(problem).toContain(`${option} is not an option of a request.`)
+  }
+})
+
 test('an unknown option is refused, and the known one is named', () => {
   expect(refusal(() => refuseUnknownOptions({ max_tokens: 5 }))).toContain('maxTokens')
   expect(refusal(() => refuseUnknownOptions({ bananas: 5 }))).toContain('bananas')

@@ -1,8 +1,4 @@
-/** Buckets of the nucleus search: a token's bucket is its distance from the best, in steps of 1/64 of a natural-log unit. */
-const BUCKETS = 2048
-const BUCKETS_PER_NAT = 64
-/** A token e^-40 times as likely as the best cannot be drawn: a draw has 53 random bits, and e^-40 < 2^-57. */
-const LEAST_LOG_WEIGHT = -40
+import { FARTHEST, NUM_STEPS, stepOf, weightOf } from './weight.ts'
 
 /**
  * The tokens that may still be drawn. Selection compares logits as they are, so ties are the logits' own; weights,
@@ -14,16 +10,19 @@ export class Candidates {
   #logits = new Float32Array(0)
   #weights = new Float32Array(0)
   #scratch = new Float32Array(0)
-  readonly #mass = new Float64Array(BUCKETS)
+  /** Weight by distance from the best, in steps: where the nucleus ends is looked for here. */
+  readonly #mass = new Float64Array(NUM_STEPS)
   #count = 0
+  /** Of the weights, once there are any. */
+  #total = 0
   #max = 0
   #temperature = 1
 
   /**
    * Takes every token at least `minP` times as likely as the best one, whose logit is `max`. NaN is never taken.
-   * @param tokens whose logits they are, ascending, where they are not all.
+   * @param ids whose logits they are, ascending, where they are not all.
    */
-  fill(logits: Float32Array, max: number, temperature: number, minP: number, tokens?: Int32Array): void {
+  fill(logits: Float32Array, max: number, temperature: number, minP: number, ids?: Int32Array): void {
     if (this.#tokens.length < logits.length) {
       this.#tokens = new Uint32Array(logits.length)
       this.#logits = new Float32Array(logits.length)
@@ -32,17 +31,19 @@ export class Candidates {
     }
     this.#max = max
     this.#temperature = temperature
-    const least = max + temperature * Math.max(LEAST_LOG_WEIGHT, Math.log(minP))
+    const least = max + temperature * Math.max(-FARTHEST, Math.log(minP))
+    const tokens = this.#tokens
+    const taken = this.#logits
     let count = 0
     for (let token = 0; token < logits.length; token++) {
       const logit = logits[token]!
       if (!(logit >= least)) continue
-      this.#tokens[count] = token
-      this.#logits[count++] = logit
+      tokens[count] = token
+      taken[count++] = logit
     }
     this.#count = count
-    if (tokens === undefined) return
-    for (let index = 0; index < count; index++) this.#tokens[index] = tokens[this.#tokens[index]!]!
+    if (ids === undefined) return
+    for (let index = 0; index < count; index++) tokens[index] = ids[tokens[index]!]!
   }
 
   /** Keeps the `k` likeliest; of equal ones at the edge, those with the lowest ids. */
@@ -56,28 +57,31 @@ export class Candidates {
 
   /** Computes the weights of what is left; `keepNucleus` and `pick` use them. */
   weigh(): void {
-    for (let index = 0; index < this.#count; index++) {
-      this.#weights[index] = Math.exp((this.#logits[index]! - this.#max) / this.#temperature)
+    const count = this.#count
+    const logits = this.#logits
+    const weights = this.#weights
+    const max = this.#max
+    const temperature = this.#temperature
+    let total = 0
+    for (let index = 0; index < count; index++) {
+      const weight = weightOf((max - logits[index]!) / temperature)
+      weights[index] = weight
+      total += weight
     }
+    this.#total = total
   }
 
   /** Keeps the smallest set of likeliest tokens whose share of the weight reaches `p`. */
   keepNucleus(p: number): void {
-    const mass = this.#mass.fill(0)
-    let total = 0
-    for (let index = 0; index < this.#count; index++) {
-      const weight = this.#weights[index]!
-      mass[this.#bucketOf(index)]! += weight
-      total += weight
-    }
-    // Whole buckets from the likeliest down; then the one bucket where the share is reached, token by token.
-    let wanted = p * total
-    let bucket = 0
-    while (bucket < BUCKETS - 1 && mass[bucket]! < wanted) wanted -= mass[bucket++]!
-    let size = 0
-    for (let index = 0; index < this.#count; index++) {
-      if (this.#bucketOf(index) === bucket) this.#scratch[size++] = this.#logits[index]!
-    }
+    // What all together has less than the share that is to go, goes: then there is little left to look at.
+    this.#dropLighter(((1 - p) * this.#total) / this.#count)
+    const mass = this.#massOfSteps()
+    // Whole steps from the likeliest down; then the one step where the share is reached, token by token.
+    let wanted = p * this.#total
+    let step = 0
+    while (step < NUM_STEPS - 1 && mass[step]! < wanted) wanted -= mass[step++]!
+    const size = this.#keepSteps(step)
+    if (size === 0) return // sums in another order round differently: the share is reached nowhere, and all stay
     const ascending = this.#scratch.subarray(0, size).sort()
     let taken = 0
     let ties = 0
@@ -86,16 +90,14 @@ export class Candidates {
       const logit = ascending[size - 1 - taken++]!
       ties = logit === edge ? ties + 1 : 1
       edge = logit
-      wanted -= Math.fround(Math.exp((logit - this.#max) / this.#temperature))
+      wanted -= weightOf((this.#max - logit) / this.#temperature)
     }
     this.#keepFrom(edge, ties)
   }
 
   /** The token at `share` of the weight, in order of id. @param share in [0, 1). */
   pick(share: number): number {
-    let total = 0
-    for (let index = 0; index < this.#count; index++) total += this.#weights[index]!
-    let left = share * total
+    let left = share * this.#total
     for (let index = 0; index < this.#count; index++) {
       left -= this.#weights[index]!
       if (left < 0) return this.#tokens[index]!
@@ -103,23 +105,64 @@ export class Candidates {
     return this.#tokens[this.#count - 1]! // rounding left a crumb
   }
 
-  /** Keeps what is likelier than `edge`, and the first `ties` of what is as likely. */
-  #keepFrom(edge: number, ties: number): void {
+  /** Leaves `#total` as it is. */
+  #dropLighter(least: number): void {
+    const count = this.#count
+    const tokens = this.#tokens
+    const logits = this.#logits
+    const weights = this.#weights
     let kept = 0
-    for (let index = 0; index < this.#count; index++) {
-      const logit = this.#logits[index]!
-      if (logit < edge || (logit === edge && ties-- <= 0)) continue
-      this.#tokens[kept] = this.#tokens[index]!
-      this.#weights[kept] = this.#weights[index]!
-      this.#logits[kept++] = logit
+    for (let index = 0; index < count; index++) {
+      const weight = weights[index]!
+      if (weight < least) continue
+      tokens[kept] = tokens[index]!
+      logits[kept] = logits[index]!
+      weights[kept++] = weight
     }
     this.#count = kept
   }
 
-  /** 0 holds the likeliest. Everything beyond the last bucket's edge shares that bucket, which is sorted like any other. */
-  #bucketOf(index: number): number {
-    const distance = ((this.#max - this.#logits[index]!) * BUCKETS_PER_NAT) / this.#temperature
-    return distance < BUCKETS - 1 ? distance | 0 : BUCKETS - 1
+  #massOfSteps(): Float64Array {
+    const mass = this.#mass.fill(0)
+    for (let index = 0; index < this.#count; index++) mass[this.#stepOf(index)]! += this.#weights[index]!
+    return mass
+  }
+
+  /** Keeps the steps up to `last`. The logits of that one are then in `#scratch`: how many. */
+  #keepSteps(last: number): number {
+    let size = 0
+    let kept = 0
+    for (let index = 0; index < this.#count; index++) {
+      const step = this.#stepOf(index)
+      if (step > last) continue
+      if (step === last) this.#scratch[size++] = this.#logits[index]!
+      this.#tokens[kept] = this.#tokens[index]!
+      this.#weights[kept] = this.#weights[index]!
+      this.#logits[kept++] = this.#logits[index]!
+    }
+    this.#count = kept
+    return size
+  }
+
+  #stepOf(index: number): number {
+    return stepOf((this.#max - this.#logits[index]!) / this.#temperature)
+  }
+
+  /** Keeps what is likelier than `edge`, and the first `ties` of what is as likely. */
+  #keepFrom(edge: number, ties: number): void {
+    let kept = 0
+    let total = 0
+    for (let index = 0; index < this.#count; index++) {
+      const logit = this.#logits[index]!
+      if (logit < edge || (logit === edge && ties-- <= 0)) continue
+      const weight = this.#weights[index]!
+      total += weight
+      this.#tokens[kept] = this.#tokens[index]!
+      this.#weights[kept] = weight
+      this.#logits[kept++] = logit
+    }
+    this.#count = kept
+    this.#total = total
   }
 
   /** Quickselect (Hoare, 1961) on a copy, with the middle as pivot. */

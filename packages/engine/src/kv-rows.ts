@@ -214,8 +214,10 @@ export class KvRows<Owner> {
     this.#rows[to] = left
     left.index = to
     right.index = from
-    const swap = right.tokens.length > 0
-    return { from, to, numTokens: Math.max(left.tokens.length, right.tokens.length), swap }
+    const [numLeft, numRight] = [left.tokens.length, right.tokens.length]
+    // A row that holds nothing need not be carried: one copy instead of the three of a swap.
+    if (numLeft === 0) return { from: to, to: from, numTokens: numRight, swap: false }
+    return { from, to, numTokens: Math.max(numLeft, numRight), swap: numRight > 0 }
   }
 
   #of(row: Row<Owner>): MutableRow<Owner> {

@@ -1,16 +1,25 @@
 import type { TokenLogprob } from '@tabserve/protocol'
 
-/** Index of the largest value; the lowest of equal ones; NaN never wins. -1 where there is nothing but NaN. */
+/**
+ * Index of the largest value; the lowest of equal ones; NaN never wins. -1 where there is nothing but NaN.
+ * Nearly always none of the next four is larger: to ask of all four at once takes half the time (`bench sampling`).
+ */
 export function argmax(values: Float32Array): number {
   let best = -1
   let max = -Infinity
   for (let index = 0; index < values.length; index++) {
-    if (values[index]! > max || (best < 0 && values[index]! === max)) {
-      best = index
-      max = values[index]!
-    }
+    while (index + 4 < values.length && !isOneLarger(values, index, max)) index += 4
+    if (!(values[index]! > max)) continue
+    best = index
+    max = values[index]!
   }
-  return best
+  return best < 0 ? values.indexOf(-Infinity) : best
+}
+
+function isOneLarger(values: Float32Array, index: number, max: number): boolean {
+  return (
+    values[index]! > max || values[index + 1]! > max || values[index + 2]! > max || values[index + 3]! > max
+  )
 }
 
 /** Natural-log probability of `token` under softmax(logits), and of the `count` likeliest tokens, likeliest first. */

@@ -2,6 +2,7 @@ import { batching } from './batching.ts'
 import { context } from './context.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
+import { sampling } from './sampling.ts'
 
 /** Every benchmark of the repository, by the name that `npm run bench -- NAME` takes. */
-export const SUITES: Readonly<Record<string, Suite>> = { batching, context, kernels }
+export const SUITES: Readonly<Record<string, Suite>> = { batching, context, kernels, sampling }

@@ -2,7 +2,7 @@ import { expose } from 'comlink'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
 import type { KernelExports } from '@tabserve/kernels'
 import type { KvCopy, KvPlace, Logits, ModelRunner } from '@tabserve/engine'
-import type { KvType, RunnerName, WorkerAssets } from '@tabserve/protocol'
+import type { KvType, RunnerName, SamplingParams, WorkerAssets } from '@tabserve/protocol'
 import {
   Device,
   ModelRepository,
@@ -19,6 +19,9 @@ import {
   serveAsThread,
 } from '@tabserve/runtime'
 import { RowsOverBlocks } from './rows-over-blocks.ts'
+import { SamplingTimer } from './sampling-timer.ts'
+import type { TokenGaps } from './token-gaps.ts'
+import { tokenGaps } from './token-gaps.ts'
 
 interface OpenOptions {
   readonly url: string
@@ -45,6 +48,7 @@ interface RunOptions {
 class Harness {
   readonly #runners: ModelRunner[] = []
   readonly #tokenizers: Tokenizer[] = []
+  readonly #samplingTimers = new Map<number, SamplingTimer>()
   #device: Device | undefined
 
   /** Opens a model folder, past the weight store. The first call decides the threads. */
@@ -222,6 +226,18 @@ class Harness {
     const started = performance.now()
     readAll(65536, bytes)
     return (1000 * bytes) / (performance.now() - started)
+  }
+
+  /** Milliseconds to choose one token; random logits are made at a vocabulary's first call. */
+  timeSampling(vocabSize: number, options: SamplingParams): number {
+    const timer = this.#samplingTimers.get(vocabSize) ?? new SamplingTimer(vocabSize)
+    this.#samplingTimers.set(vocabSize, timer)
+    return timer.time(options)
+  }
+
+  /** An engine of its own on the runner, which needs one row more than `numAnswers`. */
+  tokenGaps(id: number, numAnswers: number, promptLength: number): Promise<TokenGaps> {
+    return tokenGaps(this.#runner(id), numAnswers, promptLength)
   }
 
   #runner(id: number): ModelRunner {

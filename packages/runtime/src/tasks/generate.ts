@@ -8,7 +8,7 @@ import {
 } from '@tabserve/engine'
 import type { ChatMessage, GenerateRequest, ModelStats } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { breathe } from '../breathe.ts'
+import { createBreath } from '../breath.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 
 /** A decoder that continues prompts and answers conversations. */
@@ -16,6 +16,7 @@ export class GenerateModel implements Served {
   readonly #engine: Engine
   readonly #runner: ModelRunner
   readonly #tokenizer: Tokenizer
+  readonly #breath = createBreath()
 
   constructor(
     runner: ModelRunner,
@@ -31,7 +32,7 @@ export class GenerateModel implements Served {
         decode: (tokens) => tokenizer.decode(tokens),
         eosTokenIds,
         now: () => performance.now(),
-        breathe,
+        breathe: () => this.#breath.take(),
         randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
       },
       options,
@@ -64,6 +65,7 @@ export class GenerateModel implements Served {
       code: 'engine_lost',
       message: 'The model was unloaded before the answer was complete.',
     })
+    this.#breath.dispose()
     await this.#runner.dispose()
   }
 
