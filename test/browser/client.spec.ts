@@ -275,8 +275,8 @@ test('an isolated page has threads when asked, any other has one and says so', a
       }, MODEL.stories1),
     )
   }
-  expect(reports[0]).toMatchObject({ isolated: true, threads: 2, runner: 'heap' })
-  expect(reports[1]).toMatchObject({ isolated: false, threads: 1, runner: 'heap', text: reports[0]?.text })
+  expect(reports[0]).toMatchObject({ isolated: true, threads: 2, runner: 'kernels' })
+  expect(reports[1]).toMatchObject({ isolated: false, threads: 1, runner: 'kernels', text: reports[0]?.text })
 })
 
 async function load(page: Page, url: string): Promise<void> {

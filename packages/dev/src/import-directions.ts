@@ -6,7 +6,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   engine: ['protocol'],
   kernels: [],
-  runtime: ['engine', 'kernels', 'protocol'],
+  runtime: ['engine', 'kernels', 'kernels/assets', 'protocol'],
   worker: ['runtime', 'engine', 'protocol'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],

@@ -1,6 +1,7 @@
 import { expose } from 'comlink'
+import { KERNEL_CHECKS, Workspace } from '../../../../test/conformance/kernels/index.ts'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
-import type { KernelExports } from '@tabserve/kernels'
+import type { KernelExports, KernelVariant } from '@tabserve/kernels'
 import type { KvCopy, KvPlace, Logits, ModelRunner } from '@tabserve/engine'
 import type { KvType, RunnerName, SamplingParams, WorkerAssets } from '@tabserve/protocol'
 import {
@@ -100,6 +101,20 @@ class Harness {
     }
     const { runner } = await device.createRunner(PROBE_GRAPH, files, wanted, options)
     return { recorded: PROBE_LOGITS, found: await probeLogits(runner) }
+  }
+
+  /** Throws at the first promise that a build of the kernels does not keep; returns what was checked. */
+  async checkKernels(variant: KernelVariant, assets: WorkerAssets): Promise<string[]> {
+    const wasm = await (await fetch(assets.kernels[variant])).arrayBuffer()
+    const isShared = variant.endsWith('threads')
+    for (const [name, check] of Object.entries(KERNEL_CHECKS)) {
+      try {
+        check(await Workspace.create(wasm, isShared))
+      } catch (cause) {
+        throw new Error(`${name}: ${String(cause)}`, { cause })
+      }
+    }
+    return Object.keys(KERNEL_CHECKS)
   }
 
   /** Throws at the first promise that the IndexedDB store does not keep. */
