@@ -11,7 +11,7 @@ export default async function setUp(): Promise<void> {
   if (!existsSync(CHECKPOINTS)) return
   const fixtures = join(ROOT, 'dist/fixtures')
   await rm(fixtures, { recursive: true, force: true })
-  for (const weights of ['fp32', 'int8'] as const) {
+  for (const weights of ['fp32', 'int8', 'q4'] as const) {
     await convertLlama2c({
       checkpoint: join(CHECKPOINTS, 'stories260K.bin'),
       tokenizer: join(CHECKPOINTS, 'tok512.bin'),

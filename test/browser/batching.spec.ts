@@ -10,6 +10,9 @@ interface Asked {
   readonly ignoreEos: true
 }
 
+/** KV in blocks, and in rows. */
+const RUNNERS = ['kernels', 'heap'] as const
+
 /** Prompts from 1 to 200 tokens, answers from 2 to 60, half of them greedy, some with a common beginning. */
 const ASKED: readonly Asked[] = Array.from({ length: 64 }, (_, index) => ({
   promptTokens: Array.from({ length: index % 16 === 0 ? 200 : 1 + ((index * 13) % 70) }, (_, at) =>
@@ -21,58 +24,62 @@ const ASKED: readonly Asked[] = Array.from({ length: 64 }, (_, index) => ({
   ignoreEos: true,
 }))
 
-test('64 requests over 8 rows: every answer is, token for token, what it is alone', async ({ page }) => {
-  await load(page, { maxRunning: 8 })
-  const { together, order, stats } = await page.evaluate(async (asked) => {
-    const order: number[] = []
-    const answers = asked.map(async (request, index) => {
-      await new Promise((resolve) => setTimeout(resolve, index * 5)) // staggered
-      const { tokens, finishReason } = await window.client.generate({ model: 'stories@2', ...request })
-      order.push(index)
-      return { tokens, finishReason }
-    })
-    return { together: await Promise.all(answers), order, stats: await window.client.stats('stories@2') }
-  }, ASKED)
-  await load(page, { maxRunning: 1, speculation: 'off' })
-  const alone = await page.evaluate(async (asked) => {
-    const answers: (readonly number[])[] = []
-    for (const request of asked) {
-      const options = { model: 'stories@2', ...request, readPrefixCache: false }
-      answers.push((await window.client.generate(options)).tokens)
-    }
-    return answers
-  }, ASKED)
-  const wrong = ASKED.flatMap((_, index) =>
-    together[index]?.tokens.join() === alone[index]?.join() && together[index]?.finishReason === 'length'
-      ? []
-      : [index],
-  )
-  expect(wrong).toEqual([])
-  // A late short one ended before an early long one.
-  expect(order.some((index, place) => order.slice(place).some((later) => later < index))).toBe(true)
-  expect(stats).toMatchObject({ running: 0, waiting: 0, rows: 8, finished: { length: 64 }, failed: 0 })
-  expect(stats.generatedTokens / stats.steps.decode).toBeGreaterThan(4)
-})
-
-test('after the loop is left at token 3 of 200 not one token is computed', async ({ page }) => {
-  await load(page, {})
-  const found = await page.evaluate(async () => {
-    const { client } = window
-    const request = { model: 'stories@2', prompt: 'Once upon a time', maxTokens: 200, ignoreEos: true }
-    let seen = 0
-    const stream = client.generate({ ...request, temperature: 0 })
-    for await (const { tokens } of stream) if ((seen += tokens.length) >= 3) break
-    const { usage, finishReason } = await stream
-    const after = await client.stats('stories@2')
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    return { seen, usage, finishReason, after, later: await client.stats('stories@2') }
+for (const runner of RUNNERS)
+  test(`${runner}: 64 requests over 8 rows: every answer is, token for token, what it is alone`, async ({
+    page,
+  }) => {
+    await load(page, { runner, maxRunning: 8 })
+    const { together, order, stats } = await page.evaluate(async (asked) => {
+      const order: number[] = []
+      const answers = asked.map(async (request, index) => {
+        await new Promise((resolve) => setTimeout(resolve, index * 5)) // staggered
+        const { tokens, finishReason } = await window.client.generate({ model: 'stories@2', ...request })
+        order.push(index)
+        return { tokens, finishReason }
+      })
+      return { together: await Promise.all(answers), order, stats: await window.client.stats('stories@2') }
+    }, ASKED)
+    await load(page, { runner, maxRunning: 1, speculation: 'off' })
+    const alone = await page.evaluate(async (asked) => {
+      const answers: (readonly number[])[] = []
+      for (const request of asked) {
+        const options = { model: 'stories@2', ...request, readPrefixCache: false }
+        answers.push((await window.client.generate(options)).tokens)
+      }
+      return answers
+    }, ASKED)
+    const wrong = ASKED.flatMap((_, index) =>
+      together[index]?.tokens.join() === alone[index]?.join() && together[index]?.finishReason === 'length'
+        ? []
+        : [index],
+    )
+    expect(wrong).toEqual([])
+    // A late short one ended before an early long one.
+    expect(order.some((index, place) => order.slice(place).some((later) => later < index))).toBe(true)
+    expect(stats).toMatchObject({ running: 0, waiting: 0, rows: 8, finished: { length: 64 }, failed: 0 })
+    expect(stats.generatedTokens / stats.steps.decode).toBeGreaterThan(4)
   })
-  expect(found.finishReason).toBe('abort')
-  expect(found.usage.completionTokens).toBeLessThan(60) // what was computed while the message was on its way
-  expect(found.after).toMatchObject({ running: 0, finished: { abort: 1 } })
-  expect(found.later.computedTokens).toBe(found.after.computedTokens)
-  expect(found.after.computedTokens).toBe(found.usage.promptTokens + found.usage.completionTokens - 1)
-})
+
+for (const runner of RUNNERS)
+  test(`${runner}: after the loop is left at token 3 of 200 not one token is computed`, async ({ page }) => {
+    await load(page, { runner })
+    const found = await page.evaluate(async () => {
+      const { client } = window
+      const request = { model: 'stories@2', prompt: 'Once upon a time', maxTokens: 200, ignoreEos: true }
+      let seen = 0
+      const stream = client.generate({ ...request, temperature: 0 })
+      for await (const { tokens } of stream) if ((seen += tokens.length) >= 3) break
+      const { usage, finishReason } = await stream
+      const after = await client.stats('stories@2')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return { seen, usage, finishReason, after, later: await client.stats('stories@2') }
+    })
+    expect(found.finishReason).toBe('abort')
+    expect(found.usage.completionTokens).toBeLessThan(60) // what was computed while the message was on its way
+    expect(found.after).toMatchObject({ running: 0, finished: { abort: 1 } })
+    expect(found.later.computedTokens).toBe(found.after.computedTokens)
+    expect(found.after.computedTokens).toBe(found.usage.promptTokens + found.usage.completionTokens - 1)
+  })
 
 test('while eight answers run and a prompt of ten chunks is read, none waits longer than a chunk and a step', async ({
   harnessPage,
@@ -99,55 +106,57 @@ test('while eight answers run and a prompt of ten chunks is read, none waits lon
   expect(median(ratios)).toBeLessThanOrEqual(1.2)
 })
 
-test('a conversation that goes on, and one that begins like another, compute only what is new', async ({
-  page,
-}) => {
-  await load(page, {})
-  const found = await page.evaluate(async () => {
-    const { client } = window
-    const model = 'stories@2'
-    const first = [
-      {
-        role: 'user' as const,
-        content: 'Tell me a long story about a little dog who wanted to see the sea.',
-      },
-    ]
-    const answer = await client.generate({ model, messages: first, maxTokens: 40, temperature: 0 })
-    const second = [
-      ...first,
-      { role: 'assistant' as const, content: answer.text },
-      { role: 'user' as const, content: 'And then?' },
-    ]
-    const request = { model, messages: second, maxTokens: 20, temperature: 0 }
-    const next = await client.generate(request)
-    const anew = await client.generate({ ...request, readPrefixCache: false })
-    await client.resetPrefixCache(model)
-    const reset = await client.generate(request)
-    return { answer: answer.usage, next, anew, reset: reset.usage }
+for (const runner of RUNNERS)
+  test(`${runner}: a conversation that goes on, and one that begins like another, compute only what is new`, async ({
+    page,
+  }) => {
+    await load(page, { runner })
+    const found = await page.evaluate(async () => {
+      const { client } = window
+      const model = 'stories@2'
+      const first = [
+        {
+          role: 'user' as const,
+          content: 'Tell me a long story about a little dog who wanted to see the sea.',
+        },
+      ]
+      const answer = await client.generate({ model, messages: first, maxTokens: 40, temperature: 0 })
+      const second = [
+        ...first,
+        { role: 'assistant' as const, content: answer.text },
+        { role: 'user' as const, content: 'And then?' },
+      ]
+      const request = { model, messages: second, maxTokens: 20, temperature: 0 }
+      const next = await client.generate(request)
+      const anew = await client.generate({ ...request, readPrefixCache: false })
+      await client.resetPrefixCache(model)
+      const reset = await client.generate(request)
+      return { answer: answer.usage, next, anew, reset: reset.usage }
+    })
+    expect(found.answer.cachedTokens).toBe(0)
+    expect(found.next.usage.cachedTokens).toBeGreaterThan(found.answer.promptTokens)
+    expect(found.next.tokens).toEqual(found.anew.tokens)
+    expect(found.anew.usage.cachedTokens).toBe(0)
+    expect(found.reset.cachedTokens).toBe(0)
   })
-  expect(found.answer.cachedTokens).toBe(0)
-  expect(found.next.usage.cachedTokens).toBeGreaterThan(found.answer.promptTokens)
-  expect(found.next.tokens).toEqual(found.anew.tokens)
-  expect(found.anew.usage.cachedTokens).toBe(0)
-  expect(found.reset.cachedTokens).toBe(0)
-})
 
-test('n answers come in one stream, each with its number', async ({ page }) => {
-  await load(page, {})
-  const found = await page.evaluate(async () => {
-    const { client } = window
-    const request = { model: 'stories@2', prompt: 'Once upon a time', maxTokens: 12, seed: 5 }
-    const stream = client.generate({ ...request, n: 3 })
-    const texts = ['', '', '']
-    for await (const { choice, text } of stream) texts[choice] += text
-    const alone = []
-    for (let seed = 5; seed < 8; seed++) alone.push((await client.generate({ ...request, seed })).text)
-    return { texts, alone, result: await stream }
+for (const runner of RUNNERS)
+  test(`${runner}: n answers come in one stream, each with its number`, async ({ page }) => {
+    await load(page, { runner })
+    const found = await page.evaluate(async () => {
+      const { client } = window
+      const request = { model: 'stories@2', prompt: 'Once upon a time', maxTokens: 12, seed: 5 }
+      const stream = client.generate({ ...request, n: 3 })
+      const texts = ['', '', '']
+      for await (const { choice, text } of stream) texts[choice] += text
+      const alone = []
+      for (let seed = 5; seed < 8; seed++) alone.push((await client.generate({ ...request, seed })).text)
+      return { texts, alone, result: await stream }
+    })
+    expect(found.texts).toEqual(found.alone)
+    expect(found.result.choices.map(({ text }) => text)).toEqual(found.alone)
+    expect(found.result.text).toBe(found.alone[0])
   })
-  expect(found.texts).toEqual(found.alone)
-  expect(found.result.choices.map(({ text }) => text)).toEqual(found.alone)
-  expect(found.result.text).toBe(found.alone[0])
-})
 
 test('a full queue, an immediate request and a deadline end in one typed error, and nothing else is lost', async ({
   page,

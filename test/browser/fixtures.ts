@@ -18,6 +18,7 @@ export const MODEL = {
   stories2: '/models/stories/v2/',
   fp32: '/fixtures/stories260K-fp32/',
   int8: '/fixtures/stories260K-int8/',
+  q4: '/fixtures/stories260K-q4/',
 } as const
 
 interface Fixtures {
