@@ -4,9 +4,9 @@ export function bytes(count: number): string {
   return `${(count / 1e6).toFixed(count < 1e8 ? 1 : 0)} MB`
 }
 
-/** Milliseconds below ten seconds, seconds above: `85 ms`, `12.4 s`. */
+/** Milliseconds below a second, seconds above: `85 ms`, `12.4 s`. */
 export function duration(ms: number): string {
-  return ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
 }
 
 /** A large count: `260 K`, `1.5 M`. */

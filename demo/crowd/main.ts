@@ -43,6 +43,7 @@ async function run(): Promise<void> {
     const before = await connected.stats(id)
     status.textContent = isTogether ? `Writing, ${TOGETHER} at once…` : 'Writing, one at a time…'
     const running = (crowd = new Crowd(byId('cards', HTMLOListElement), size.valueAsNumber))
+    stop.disabled = false
     const endShow = show(running, connected, id, before)
     try {
       const outcome = await running.run(connected, id)
@@ -104,19 +105,25 @@ function compare(): void {
   const words = (isTogether: boolean) => {
     const found = outcomes.get(isTogether)
     if (found === undefined) return undefined
-    const { numTokens, ms } = found.outcome
+    const { outcome, size } = found
     const name = isTogether ? `${TOGETHER} at once` : 'One at a time'
-    return `${name}: ${rate((1000 * numTokens) / ms)}, ${found.size} stories in ${duration(ms)}.`
+    return `${name}: ${rate(speedOf(outcome))}, ${size} stories in ${duration(outcome.ms)}.`
   }
-  const [together, apart] = [true, false].map((mode) => outcomes.get(mode)?.outcome)
+  const [together, apart] = [true, false].map((mode) => outcomes.get(mode))
+  // Crowds of different sizes say nothing about each other.
   const ratio =
-    together === undefined || apart === undefined
+    together === undefined || apart === undefined || together.size !== apart.size
       ? undefined
-      : `${(together.numTokens / together.ms / (apart.numTokens / apart.ms)).toFixed(1)}× as fast.`
+      : `Batching is ${(speedOf(together.outcome) / speedOf(apart.outcome)).toFixed(1)}× as fast.`
   comparison.textContent = [words(true), words(false), ratio].filter((part) => part !== undefined).join(' ')
+}
+
+/** Tokens a second, from the first request to the last word. */
+function speedOf({ numTokens, ms }: Outcome): number {
+  return (1000 * numTokens) / ms
 }
 
 function setRunning(isRunning: boolean): void {
   for (const control of [batching, size, start]) control.disabled = isRunning
-  stop.disabled = !isRunning
+  stop.disabled = true // until there is something to stop
 }

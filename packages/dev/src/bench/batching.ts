@@ -3,7 +3,7 @@ import { makeRandomModel } from '@tabserve/convert'
 import type { Page } from 'playwright'
 import type { ModelStats } from 'tabserve'
 import type { Figure, Suite } from './figure.ts'
-import { interleave } from './interleave.ts'
+import { interleave, median } from './interleave.ts'
 import { SHAPE_15M } from './shapes.ts'
 
 const REQUESTS = [1, 2, 4, 8, 16]
@@ -12,12 +12,14 @@ const MAX_TOKENS = 48
 const ROUNDS = 3
 const LONG_PROMPT = 512
 const SHARED_PREFIX = 448
+const CHUNK = 32
+const GAP_ROUNDS = 5
 
 /** Many requests at once against the same requests one after another, and what a shared beginning saves. */
 export const batching: Suite = {
   about:
-    'tokens/s of N requests at once against one after another; first token with a cached prefix; one thread',
-  async run({ openPage, fixtures, log }) {
+    'tokens/s of N requests at once against one after another; first token with a cached prefix; gaps beside a long prompt; one thread',
+  async run({ openPage, openHarness, fixtures, log }) {
     log('Making a random model of the 15M shape.')
     const folder = { out: join(fixtures, '15m'), name: 'random-15m', version: '1' }
     await makeRandomModel({ shape: SHAPE_15M, contextLength: 1024, weights: 'int8', ...folder })
@@ -33,6 +35,8 @@ export const batching: Suite = {
     }
     log('First token of a long prompt.')
     figures.push(...(await firstToken(page, 'random-15m@1')))
+    log('Answers beside a long prompt.')
+    figures.push(...(await gaps(await openHarness())))
     return figures
   },
 }
@@ -85,6 +89,31 @@ async function firstToken(page: Page, model: string): Promise<Figure[]> {
       against: cold,
       ratio: ms.cold / ms.cached,
     },
+  ]
+}
+
+/** While eight answers run and a prompt of ten chunks is read: their longest wait, against one chunk and one decode step. */
+async function gaps(page: Page): Promise<Figure[]> {
+  const rounds = await page.evaluate(
+    async ({ chunk, rounds }) => {
+      const { harness, assets } = window
+      const url = new URL('/fixtures/bench/15m/', location.href).href
+      const { id } = await harness.open({ url, binding: 'heap', assets, rows: 9, maxTokensPerStep: chunk })
+      const found = []
+      for (let round = 0; round <= rounds; round++) found.push(await harness.tokenGaps(id, 8, 10 * chunk))
+      return found.slice(1)
+    },
+    { chunk: CHUNK, rounds: GAP_ROUNDS },
+  )
+  const against = (pick: (ms: readonly number[]) => number) =>
+    median(
+      rounds.map(({ largestGapMs, chunkMs, decodeMs }) => largestGapMs / (pick(chunkMs) + pick(decodeMs))),
+    )
+  const what = `8 answers beside a prompt of ${10 * CHUNK}`
+  const figure = { suite: 'batching', case: what, metric: 'longest gap' }
+  return [
+    { ...figure, value: against((ms) => Math.max(...ms)), unit: '× the longest chunk and step of its round' },
+    { ...figure, value: against(median), unit: '× the median chunk and step of its round' },
   ]
 }
 
