@@ -44,12 +44,64 @@ export function attend(
   scores: usize,
 ): void {
   if (cache.kind == KvKind.float32)
-    attendOver<f32>(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
+    attendFloat32(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
   else if (cache.kind == KvKind.float16)
-    attendOver<u16>(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
-  else attendOver<i8>(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
+    attendFloat16(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
+  else attendInt8(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
 }
 
+// One function for each kind, exported by the entry file so that they stay apart: see product-uint4.ts.
+
+export function attendFloat32(
+  shape: AttentionShape,
+  cache: KvCache,
+  layer: i32,
+  kvHead: i32,
+  table: usize,
+  position: i32,
+  tokens: i32,
+  heads: i32,
+  query: usize,
+  out: usize,
+  scores: usize,
+): void {
+  attendOver<f32>(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
+}
+
+export function attendFloat16(
+  shape: AttentionShape,
+  cache: KvCache,
+  layer: i32,
+  kvHead: i32,
+  table: usize,
+  position: i32,
+  tokens: i32,
+  heads: i32,
+  query: usize,
+  out: usize,
+  scores: usize,
+): void {
+  attendOver<u16>(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
+}
+
+export function attendInt8(
+  shape: AttentionShape,
+  cache: KvCache,
+  layer: i32,
+  kvHead: i32,
+  table: usize,
+  position: i32,
+  tokens: i32,
+  heads: i32,
+  query: usize,
+  out: usize,
+  scores: usize,
+): void {
+  attendOver<i8>(shape, cache, layer, kvHead, table, position, tokens, heads, query, out, scores)
+}
+
+
+@inline
 function attendOver<T>(
   shape: AttentionShape,
   cache: KvCache,

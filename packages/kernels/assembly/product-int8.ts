@@ -1,3 +1,5 @@
+import { valueBytes } from './activations'
+import { BLOCK, Matrix, PANEL_ROWS, paddedColumns, panelBytes, panelScaleBytes } from './matrix'
 import { put } from './output'
 import { madd } from './simd'
 
@@ -9,7 +11,7 @@ import { madd } from './simd'
  * @param scaleStep bytes between the scales of two blocks; 0: a row has one scale.
  */
 @inline
-export function tileInt8(
+function tile(
   tokens: i32,
   weights: usize,
   scales: usize,
@@ -98,4 +100,85 @@ export function tileInt8(
 function addBlock(sum: v128, dot: v128, scale: v128, factors: usize): v128 {
   const scaled = f32x4.mul(f32x4.convert_i32x4_s(dot), v128.load_splat<f32>(factors))
   return madd(scaled, scale, sum)
+}
+
+/** All panels from row `first` to `end`. */
+@inline
+function panels(
+  tokens: i32,
+  matrix: Matrix,
+  from: usize,
+  stride: usize,
+  to: usize,
+  toStride: usize,
+  first: i32,
+  end: i32,
+): void {
+  const step = <usize>panelBytes(matrix.kind, matrix.columns)
+  const scaleBytes = <usize>panelScaleBytes(matrix)
+  const padded = paddedColumns(matrix.kind, matrix.columns)
+  const blocks = padded / BLOCK
+  const factors = from + <usize>valueBytes(matrix.kind, padded)
+  const factor = matrix.scaleFactor
+  const scaleStep = <usize>matrix.scaleStep
+  let weights = matrix.values + <usize>(first / PANEL_ROWS) * step
+  let scales = matrix.scales + <usize>(first / PANEL_ROWS) * scaleBytes
+  let out = to + ((<usize>first) << 2)
+  for (let row = first; row < end; row += PANEL_ROWS, weights += step, scales += scaleBytes, out += 32) {
+    const left = matrix.rows - row
+    tile(tokens, weights, scales, scaleStep, factor, blocks, from, factors, stride, out, toStride, left)
+  }
+}
+
+/*
+ * One function for each number of tokens. The entry file exports them all, so that the optimiser leaves them apart: in one large function
+ * browsers run out of registers and the products take up to twice as long.
+ */
+
+export function int8Tokens1(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(1, matrix, from, stride, to, toStride, first, end)
+}
+
+export function int8Tokens2(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(2, matrix, from, stride, to, toStride, first, end)
+}
+
+export function int8Tokens3(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(3, matrix, from, stride, to, toStride, first, end)
+}
+
+export function int8Tokens4(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(4, matrix, from, stride, to, toStride, first, end)
 }

@@ -1,3 +1,5 @@
+import { valueBytes } from './activations'
+import { BLOCK, Matrix, PANEL_ROWS, paddedColumns, panelBytes, panelScaleBytes } from './matrix'
 import { put } from './output'
 import { halves, madd } from './simd'
 
@@ -9,7 +11,7 @@ import { halves, madd } from './simd'
 
 /** One token. Its 32 activations of a block stay in registers while both halves of the panel go by. */
 @inline
-export function tileUint4One(
+function tileOne(
   weights: usize,
   scales: usize,
   scaleFactor: f32,
@@ -46,7 +48,7 @@ export function tileUint4One(
  * @param tokens a constant where this is called, so that the branches on it are gone after inlining.
  */
 @inline
-export function tileUint4(
+function tileMany(
   tokens: i32,
   weights: usize,
   scales: usize,
@@ -193,4 +195,85 @@ function addBlock(sum: v128, dot: v128, scale: v128, factors: usize): v128 {
   const whole = f32x4.convert_i32x4_s(i32x4.extadd_pairwise_i16x8_s(dot))
   const scaled = f32x4.mul(whole, v128.load_splat<f32>(factors))
   return madd(f32x4.sub(scaled, v128.load_splat<f32>(factors, 4)), scale, sum)
+}
+
+/** All panels from row `first` to `end`. */
+@inline
+function panels(
+  tokens: i32,
+  matrix: Matrix,
+  from: usize,
+  stride: usize,
+  to: usize,
+  toStride: usize,
+  first: i32,
+  end: i32,
+): void {
+  const step = <usize>panelBytes(matrix.kind, matrix.columns)
+  const scaleBytes = <usize>panelScaleBytes(matrix)
+  const padded = paddedColumns(matrix.kind, matrix.columns)
+  const blocks = padded / BLOCK
+  const factors = from + <usize>valueBytes(matrix.kind, padded)
+  const factor = matrix.scaleFactor
+  let weights = matrix.values + <usize>(first / PANEL_ROWS) * step
+  let scales = matrix.scales + <usize>(first / PANEL_ROWS) * scaleBytes
+  let out = to + ((<usize>first) << 2)
+  for (let row = first; row < end; row += PANEL_ROWS, weights += step, scales += scaleBytes, out += 32) {
+    const left = matrix.rows - row
+    if (tokens == 1) tileOne(weights, scales, factor, blocks, from, factors, out, left)
+    else tileMany(tokens, weights, scales, factor, blocks, from, factors, stride, out, toStride, left)
+  }
+}
+
+/*
+ * One function for each number of tokens. The entry file exports them all, so that the optimiser leaves them apart: in one large function
+ * browsers run out of registers and the products take up to twice as long.
+ */
+
+export function uint4Tokens1(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(1, matrix, from, stride, to, toStride, first, end)
+}
+
+export function uint4Tokens2(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(2, matrix, from, stride, to, toStride, first, end)
+}
+
+export function uint4Tokens3(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(3, matrix, from, stride, to, toStride, first, end)
+}
+
+export function uint4Tokens4(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
+  panels(4, matrix, from, stride, to, toStride, first, end)
 }

@@ -1,8 +1,17 @@
-import { activationBytes, valueBytes } from './activations'
-import { BLOCK, Matrix, MatrixKind, PANEL_ROWS, paddedColumns, panelBytes, panelScaleBytes } from './matrix'
-import { tileFloat } from './product-float'
-import { tileInt8 } from './product-int8'
-import { tileUint4, tileUint4One } from './product-uint4'
+import { activationBytes } from './activations'
+import { Matrix, MatrixKind, PANEL_ROWS, panelBytes } from './matrix'
+import {
+  float16Tokens1,
+  float16Tokens2,
+  float16Tokens3,
+  float16Tokens4,
+  float32Tokens1,
+  float32Tokens2,
+  float32Tokens3,
+  float32Tokens4,
+} from './product-float'
+import { int8Tokens1, int8Tokens2, int8Tokens3, int8Tokens4 } from './product-int8'
+import { uint4Tokens1, uint4Tokens2, uint4Tokens3, uint4Tokens4 } from './product-uint4'
 
 /** Bytes of weights that go past all tokens before the next ones are read: they stay in the innermost cache. */
 const CACHED_BYTES: i32 = 16384
@@ -46,50 +55,27 @@ function panels(
   first: i32,
   end: i32,
 ): void {
-  if (tokens == 1) panelsOf(1, matrix, from, stride, to, toStride, first, end)
-  else if (tokens == 2) panelsOf(2, matrix, from, stride, to, toStride, first, end)
-  else if (tokens == 3) panelsOf(3, matrix, from, stride, to, toStride, first, end)
-  else panelsOf(4, matrix, from, stride, to, toStride, first, end)
-}
-
-
-@inline
-function panelsOf(
-  tokens: i32,
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
   const kind = matrix.kind
-  const columns = matrix.columns
-  const rows = matrix.rows
-  const panel = first / PANEL_ROWS
-  const step = <usize>panelBytes(kind, columns)
-  const scaleBytes = <usize>panelScaleBytes(matrix)
-  const padded = paddedColumns(kind, columns)
-  const factors = from + <usize>valueBytes(kind, padded)
-  let weights = matrix.values + <usize>panel * step
-  let scales = matrix.scales + <usize>panel * scaleBytes
-  let out = to + ((<usize>first) << 2)
-  for (let row = first; row < end; row += PANEL_ROWS, weights += step, scales += scaleBytes, out += 32) {
-    const left = rows - row
-    if (kind == MatrixKind.uint4) {
-      const blocks = padded / BLOCK
-      const factor = matrix.scaleFactor
-      if (tokens == 1) tileUint4One(weights, scales, factor, blocks, from, factors, out, left)
-      else tileUint4(tokens, weights, scales, factor, blocks, from, factors, stride, out, toStride, left)
-    } else if (kind == MatrixKind.int8) {
-      const blocks = padded / BLOCK
-      const scaleStep = matrix.scaleStep
-      const factor = matrix.scaleFactor
-      tileInt8(tokens, weights, scales, scaleStep, factor, blocks, from, factors, stride, out, toStride, left)
-    } else if (kind == MatrixKind.float32) {
-      tileFloat<f32>(tokens, weights, columns, from, stride, out, toStride, left)
-    } else tileFloat<u16>(tokens, weights, columns, from, stride, out, toStride, left)
+  if (kind == MatrixKind.uint4) {
+    if (tokens == 1) uint4Tokens1(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 2) uint4Tokens2(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 3) uint4Tokens3(matrix, from, stride, to, toStride, first, end)
+    else uint4Tokens4(matrix, from, stride, to, toStride, first, end)
+  } else if (kind == MatrixKind.int8) {
+    if (tokens == 1) int8Tokens1(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 2) int8Tokens2(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 3) int8Tokens3(matrix, from, stride, to, toStride, first, end)
+    else int8Tokens4(matrix, from, stride, to, toStride, first, end)
+  } else if (kind == MatrixKind.float32) {
+    if (tokens == 1) float32Tokens1(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 2) float32Tokens2(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 3) float32Tokens3(matrix, from, stride, to, toStride, first, end)
+    else float32Tokens4(matrix, from, stride, to, toStride, first, end)
+  } else {
+    if (tokens == 1) float16Tokens1(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 2) float16Tokens2(matrix, from, stride, to, toStride, first, end)
+    else if (tokens == 3) float16Tokens3(matrix, from, stride, to, toStride, first, end)
+    else float16Tokens4(matrix, from, stride, to, toStride, first, end)
   }
 }
 

@@ -15,33 +15,47 @@ const SHARED_PREFIX = 448
 const CHUNK = 32
 const GAP_ROUNDS = 5
 
+/** On KV in rows (onnxruntime, `heap`), and on KV in blocks (the kernels), each with the weights that it is fastest with. */
+const CASES = [
+  { url: '/models/stories/v2/', runner: 'heap' },
+  { url: '/models/stories/v2/', runner: 'kernels' },
+  { url: '/fixtures/bench/15m-int8/', runner: 'heap' },
+  { url: '/fixtures/bench/15m-q4/', runner: 'kernels' },
+] as const
+
 /** Many requests at once against the same requests one after another, and what a shared beginning saves. */
 export const batching: Suite = {
   about:
     'tokens/s of N requests at once against one after another; first token with a cached prefix; gaps beside a long prompt; one thread',
   async run({ openPage, openHarness, fixtures, log }) {
     log('Making a random model of the 15M shape.')
-    const folder = { out: join(fixtures, '15m'), name: 'random-15m', version: '1' }
-    await makeRandomModel({ shape: SHAPE_15M, contextLength: 1024, weights: 'int8', ...folder })
+    for (const weights of ['int8', 'q4'] as const) {
+      const folder = { out: join(fixtures, `15m-${weights}`), name: `random-15m-${weights}`, version: '1' }
+      await makeRandomModel({ shape: SHAPE_15M, contextLength: 1024, weights, ...folder })
+    }
     const page = await openPage()
     const figures: Figure[] = []
-    for (const url of ['/models/stories/v2/', '/fixtures/bench/15m/']) {
-      const model = await load(page, url)
+    for (const { url, runner } of CASES) {
+      const model = await load(page, url, runner)
+      const name = `${model} ${runner}`
       for (const count of REQUESTS) {
-        log(`${model}: ${count} requests.`)
-        figures.push(...(await compare(page, model, count)))
+        log(`${name}: ${count} requests.`)
+        figures.push(...(await compare(page, model, name, count)))
       }
-      figures.push(await books(page, model))
+      figures.push(await books(page, model, name))
     }
     log('First token of a long prompt.')
-    figures.push(...(await firstToken(page, 'random-15m@1')))
+    figures.push(
+      ...(await firstToken(page, 'random-15m-int8@1')),
+      ...(await firstToken(page, 'random-15m-q4@1')),
+    )
     log('Answers beside a long prompt.')
     figures.push(...(await gaps(await openHarness())))
     return figures
   },
 }
 
-async function compare(page: Page, model: string, count: number): Promise<Figure[]> {
+async function compare(page: Page, model: string, name: string, count: number): Promise<Figure[]> {
   const rates = await interleave(
     {
       apart: () => tokensPerSecond(page, model, count, false),
@@ -50,12 +64,12 @@ async function compare(page: Page, model: string, count: number): Promise<Figure
     ROUNDS,
   )
   const figure = { suite: 'batching', metric: 'tokens/s', unit: 'tokens/s' }
-  const against = `${model}, ${count} apart`
+  const against = `${name}, ${count} apart`
   return [
     { ...figure, case: against, value: rates.apart },
     {
       ...figure,
-      case: `${model}, ${count} at once`,
+      case: `${name}, ${count} at once`,
       value: rates.together,
       against,
       ratio: rates.together / rates.apart,
@@ -64,13 +78,13 @@ async function compare(page: Page, model: string, count: number): Promise<Figure
 }
 
 /** What deciding and booking costs beside the forward passes. */
-async function books(page: Page, model: string): Promise<Figure> {
+async function books(page: Page, model: string, name: string): Promise<Figure> {
   const before = await stats(page, model)
   await tokensPerSecond(page, model, 8, true)
   const after = await stats(page, model)
   const steps = (of: ModelStats) => Object.values(of.steps).reduce((sum, count) => sum + count, 0)
   const value = (after.planMs - before.planMs) / (steps(after) - steps(before))
-  return { suite: 'batching', case: `${model}, 8 at once`, metric: 'books', value, unit: 'ms a step' }
+  return { suite: 'batching', case: `${name}, 8 at once`, metric: 'books', value, unit: 'ms a step' }
 }
 
 async function firstToken(page: Page, model: string): Promise<Figure[]> {
@@ -79,12 +93,12 @@ async function firstToken(page: Page, model: string): Promise<Figure[]> {
     ROUNDS,
   )
   const figure = { suite: 'batching', metric: 'first token', unit: 'ms' }
-  const cold = `prompt ${LONG_PROMPT}, cold`
+  const cold = `${model}, prompt ${LONG_PROMPT}, cold`
   return [
     { ...figure, case: cold, value: ms.cold },
     {
       ...figure,
-      case: `prompt ${LONG_PROMPT}, ${SHARED_PREFIX} cached`,
+      case: `${model}, prompt ${LONG_PROMPT}, ${SHARED_PREFIX} cached`,
       value: ms.cached,
       against: cold,
       ratio: ms.cold / ms.cached,
@@ -97,8 +111,8 @@ async function gaps(page: Page): Promise<Figure[]> {
   const rounds = await page.evaluate(
     async ({ chunk, rounds }) => {
       const { harness, assets } = window
-      const url = new URL('/fixtures/bench/15m/', location.href).href
-      const { id } = await harness.open({ url, binding: 'heap', assets, rows: 9, maxTokensPerStep: chunk })
+      const url = new URL('/fixtures/bench/15m-int8/', location.href).href
+      const { id } = await harness.open({ url, runner: 'heap', assets, rows: 9, maxTokensPerStep: chunk })
       const found = []
       for (let round = 0; round <= rounds; round++) found.push(await harness.tokenGaps(id, 8, 10 * chunk))
       return found.slice(1)
@@ -117,11 +131,14 @@ async function gaps(page: Page): Promise<Figure[]> {
   ]
 }
 
-function load(page: Page, url: string): Promise<string> {
-  return page.evaluate(async (url) => {
-    window.client ??= await window.tabserve.createClient({ threads: 1 })
-    return (await window.client.load(url, { maxRunning: 16, speculation: 'off' })).id
-  }, url)
+function load(page: Page, url: string, runner: 'heap' | 'kernels'): Promise<string> {
+  return page.evaluate(
+    async ({ url, runner }) => {
+      window.client ??= await window.tabserve.createClient({ threads: 1 })
+      return (await window.client.load(url, { maxRunning: 16, speculation: 'off', runner })).id
+    },
+    { url, runner },
+  )
 }
 
 function stats(page: Page, model: string): Promise<ModelStats> {
