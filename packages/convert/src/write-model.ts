@@ -1,5 +1,6 @@
-import type { Manifest, WeightForm } from '@tabserve/protocol'
+import type { DecoderGraph, Manifest, WeightForm } from '@tabserve/protocol'
 import { buildDecoder } from './graph/decoder.ts'
+import type { BuiltGraph } from './graph/decoder.ts'
 import { parameterCount } from './graph/decoder-spec.ts'
 import type { DecoderSpec } from './graph/decoder-spec.ts'
 import { padHeads } from './graph/pad-heads.ts'
@@ -74,7 +75,7 @@ export async function writeModel(
         hiddenSize: spec.hiddenSize,
         vocabSize: spec.vocabSize,
         contextLength,
-        ...(graph.quantization === undefined ? {} : { quantization: graph.quantization }),
+        ...quantizationOf(graph),
         decoder: graph.traits,
       },
       tokenizer: {
@@ -89,6 +90,11 @@ export async function writeModel(
     force,
   )
   return { manifest, fallbacks: graph.fallbacks }
+}
+
+function quantizationOf(graph: BuiltGraph): Pick<DecoderGraph, 'quantization'> {
+  const quantization = graph.quantization()
+  return quantization === undefined ? {} : { quantization }
 }
 
 const GRAPH = 'model.onnx'

@@ -1,15 +1,19 @@
-import type { DecoderLayer, DecoderSpec, Matrix } from '../graph/decoder-spec.ts'
 import type { Llama2cCheckpoint } from '../checkpoint/llama2c.ts'
+import type { DecoderLayer, DecoderSpec } from '../graph/decoder-spec.ts'
+import { matrixOf } from '../graph/matrix.ts'
+import type { Matrix } from '../graph/matrix.ts'
+import { plainRotary } from '../graph/rotary.ts'
+import { splitHalves } from './split-halves.ts'
 
 /** llama2.c's checkpoint as a neutral decoder. Its rotary turns neighbouring rows (2i, 2i+1); ours turns row i with row i + headDim/2. */
-export function llamaDecoder({ header, weights }: Llama2cCheckpoint): DecoderSpec {
+export function llama2cDecoder({ header, weights }: Llama2cCheckpoint): DecoderSpec {
   const { dim, hiddenDim, heads, kvHeads, vocabSize, contextLength } = header
   const headDim = dim / heads
   const kvDim = kvHeads * headDim
   const layers = Array.from({ length: header.layers }, (_, index): DecoderLayer => {
     const matrix = (name: string, all: Float32Array, rows: number, columns: number): Matrix => {
       const data = all.subarray(index * rows * columns, (index + 1) * rows * columns)
-      return { name: `layers.${index}.${name}`, rows, columns, data }
+      return matrixOf(`layers.${index}.${name}`, rows, columns, data)
     }
     return {
       attentionNorm: weights.attentionNorms.subarray(index * dim, (index + 1) * dim),
@@ -21,9 +25,11 @@ export function llamaDecoder({ header, weights }: Llama2cCheckpoint): DecoderSpe
       gate: matrix('feed_forward.gate', weights.w1, hiddenDim, dim),
       up: matrix('feed_forward.up', weights.w3, hiddenDim, dim),
       down: matrix('feed_forward.down', weights.w2, dim, hiddenDim),
+      window: 0,
+      rotary: 'rotary',
     }
   })
-  const table = (name: string, data: Float32Array): Matrix => ({ name, rows: vocabSize, columns: dim, data })
+  const { classifier } = weights
   return {
     architecture: 'llama',
     hiddenSize: dim,
@@ -34,23 +40,12 @@ export function llamaDecoder({ header, weights }: Llama2cCheckpoint): DecoderSpe
     headDim,
     attentionScale: 1 / Math.sqrt(headDim),
     normEpsilon: 1e-5,
-    rotaryTheta: 10000,
-    rotaryDim: headDim,
-    embedding: table('embedding', weights.embedding),
+    activation: 'silu',
+    rotaries: { rotary: plainRotary(10000, headDim) },
+    embedding: matrixOf('embedding', vocabSize, dim, weights.embedding),
+    embeddingScale: 1,
     layers,
     finalNorm: weights.finalNorm,
-    lmHead: weights.classifier === undefined ? undefined : table('lm_head', weights.classifier),
+    lmHead: classifier === undefined ? undefined : matrixOf('lm_head', vocabSize, dim, classifier),
   }
-}
-
-/** Within each head, even rows first and odd rows after them. */
-function splitHalves(matrix: Matrix, headDim: number): Matrix {
-  const { rows, columns, data } = matrix
-  const permuted = new Float32Array(data.length)
-  for (let row = 0; row < rows; row++) {
-    const inHead = row % headDim
-    const target = row - inHead + (inHead % 2) * (headDim / 2) + Math.trunc(inHead / 2)
-    permuted.set(data.subarray(row * columns, (row + 1) * columns), target * columns)
-  }
-  return { ...matrix, data: permuted }
 }
