@@ -22,7 +22,7 @@ export class ReferenceDecoder {
   next(token: number): Float64Array {
     const { embedding, embeddingScale, layers, finalNorm, lmHead, logitsSoftcap } = this.#spec
     const { columns } = embedding
-    let hidden = this.#weights(embedding)
+    let hidden: Float64Array = this.#weights(embedding)
       .slice(token * columns, (token + 1) * columns)
       .map((value) => value * embeddingScale)
     layers.forEach((layer, index) => {

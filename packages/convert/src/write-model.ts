@@ -1,4 +1,5 @@
 import type { DecoderGraph, Manifest, WeightForm } from '@tabserve/protocol'
+import type { PerplexityComparison } from './evaluation/against-source.ts'
 import { buildDecoder } from './graph/decoder.ts'
 import type { BuiltGraph } from './graph/decoder.ts'
 import { parameterCount } from './graph/decoder-spec.ts'
@@ -29,6 +30,8 @@ export interface ConvertResult {
   readonly manifest: Manifest
   /** Matrices that the chosen form could not hold and that stayed fp32. */
   readonly fallbacks: readonly string[]
+  /** Where a text was given to measure it on. */
+  readonly perplexity?: PerplexityComparison
 }
 
 /** The last half of every conversion: a decoder and its tokenizer in, a model folder out. */
