@@ -11,9 +11,10 @@ import {
   maxDifference,
   relativeRmse,
 } from '../../packages/convert/test/decoder-session.ts'
-import type { DecoderSpec, Matrix } from '../../packages/convert/src/graph/decoder-spec.ts'
-import { Q4_BLOCK, fitsQ4, quantizeQ4 } from '../../packages/convert/src/quantization/q4.ts'
-import { QuantizationError } from '../../packages/convert/src/quantization/report.ts'
+import type { DecoderSpec } from '../../packages/convert/src/graph/decoder-spec.ts'
+import { matrixOf } from '../../packages/convert/src/graph/matrix.ts'
+import type { Matrix } from '../../packages/convert/src/graph/matrix.ts'
+import { fitsQ4, quantizeQ4 } from '../../packages/convert/src/quantization/q4.ts'
 import { randomDecoder } from '../../packages/convert/src/random-model.ts'
 import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
 import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
@@ -225,12 +226,14 @@ test('q4: the graph computes with exactly the weights that quantisation left, ni
 function withQ4Weights(spec: DecoderSpec): DecoderSpec {
   const restore = (matrix: Matrix): Matrix => {
     if (!fitsQ4(matrix)) return matrix
-    const { values, scales } = quantizeQ4(matrix, new QuantizationError())
-    const data = matrix.data.map((_, i) => {
+    const { name, rows, columns } = matrix
+    const data = matrix.read(0, rows)
+    const { values, scales } = quantizeQ4(data)
+    const restored = data.map((_, i) => {
       const byte = values[i >> 1] as number
-      return ((i % 2 === 0 ? byte & 15 : byte >> 4) - 8) * (scales[Math.trunc(i / Q4_BLOCK)] as number)
+      return ((i % 2 === 0 ? byte & 15 : byte >> 4) - 8) * (scales[Math.trunc(i / 32)] as number)
     })
-    return { ...matrix, data }
+    return matrixOf(name, rows, columns, restored)
   }
   const layers = spec.layers.map((layer) => ({
     ...layer,

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { expect, test } from 'playwright/test'
 import { manifestProblem } from '@tabserve/protocol'
 import type { Manifest, WeightForm } from '@tabserve/protocol'
-import { stack } from '../../packages/convert/src/graph/decoder-spec.ts'
 import type { DecoderSpec } from '../../packages/convert/src/graph/decoder-spec.ts'
+import { stack } from '../../packages/convert/src/graph/matrix.ts'
+import type { Matrix } from '../../packages/convert/src/graph/matrix.ts'
 import { padHeads } from '../../packages/convert/src/graph/pad-heads.ts'
 import { randomDecoder } from '../../packages/convert/src/random-model.ts'
 import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
@@ -30,21 +31,25 @@ async function write(spec: DecoderSpec, weights: WeightForm): Promise<Manifest> 
   return (await writeModel(spec, tokenizer, options)).manifest
 }
 
+function whole(matrix: Matrix): Float32Array {
+  return matrix.read(0, matrix.rows)
+}
+
 /** Every weight under its name in the manifest. */
 function expectedTensors(spec: DecoderSpec): Map<string, Float32Array> {
   const named = new Map([
-    ['embedding', spec.embedding.data],
+    ['embedding', whole(spec.embedding)],
     ['final_norm', spec.finalNorm],
   ])
-  if (spec.lmHead !== undefined) named.set('lm_head', spec.lmHead.data)
+  if (spec.lmHead !== undefined) named.set('lm_head', whole(spec.lmHead))
   padHeads(spec).layers.forEach((layer, index) => {
     const prefix = `layers.${index}`
     named.set(`${prefix}.attention_norm`, layer.attentionNorm)
-    named.set(`${prefix}.attention.query_key_value`, stack('', [layer.query, layer.key, layer.value]).data)
-    named.set(`${prefix}.attention.output`, layer.output.data)
+    named.set(`${prefix}.attention.query_key_value`, whole(stack('', [layer.query, layer.key, layer.value])))
+    named.set(`${prefix}.attention.output`, whole(layer.output))
     named.set(`${prefix}.feed_forward_norm`, layer.feedForwardNorm)
     for (const part of ['gate', 'up', 'down'] as const)
-      named.set(`${prefix}.feed_forward.${part}`, layer[part].data)
+      named.set(`${prefix}.feed_forward.${part}`, whole(layer[part]))
   })
   return named
 }

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { parseCommand } from './command-line.ts'
 import type { Command } from './command-line.ts'
 import { ConvertError, UsageError } from './convert-error.ts'
+import { convertGguf } from './convert-gguf.ts'
+import { convertHuggingFace } from './convert-huggingface.ts'
 import { convertLlama2c } from './convert-llama2c.ts'
 import { inspectModel } from './inspect.ts'
 import { makeRandomModel } from './random-model.ts'
@@ -29,19 +31,25 @@ async function run(command: Command): Promise<string> {
       return USAGE
     case 'inspect':
       return describeModel(await inspectModel(command.folder))
+    case 'hf':
+      return describeConversion(command.options.out, await convertHuggingFace(await withTexts(command)))
+    case 'gguf':
+      return describeConversion(command.options.out, await convertGguf(await withTexts(command)))
     case 'llama2c':
-      return describeConversion(command.options.out, await convertLlama2c(await withTemplate(command)))
+      return describeConversion(command.options.out, await convertLlama2c(await withTexts(command)))
     case 'random':
-      return describeConversion(command.options.out, await makeRandomModel(await withTemplate(command)))
+      return describeConversion(command.options.out, await makeRandomModel(await withTexts(command)))
   }
 }
 
-async function withTemplate<T extends object>(command: {
-  options: T
-  chatTemplateFile: string | undefined
+async function withTexts<T extends object>(command: {
+  readonly options: T
+  readonly texts: Readonly<Record<string, string | undefined>>
 }): Promise<T> {
-  if (command.chatTemplateFile === undefined) return command.options
-  return { ...command.options, chatTemplate: await readFile(command.chatTemplateFile, 'utf8') }
+  const read = Object.entries(command.texts).map(async ([option, path]) =>
+    path === undefined ? {} : { [option]: await readFile(path, 'utf8') },
+  )
+  return Object.assign({}, command.options, ...(await Promise.all(read))) as T
 }
 
 /** System errors (no such file, no space left) say enough in one line; a bug of ours shows where it is. */

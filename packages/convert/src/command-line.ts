@@ -1,6 +1,9 @@
+import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { WeightForm } from '@tabserve/protocol'
 import { UsageError } from './convert-error.ts'
+import type { GgufOptions } from './convert-gguf.ts'
+import type { HuggingFaceOptions } from './convert-huggingface.ts'
 import type { Llama2cOptions } from './convert-llama2c.ts'
 import type { RandomOptions, RandomShape } from './random-model.ts'
 import type { ModelOptions } from './write-model.ts'
@@ -8,16 +11,17 @@ import type { ModelOptions } from './write-model.ts'
 export type Command =
   | { readonly verb: 'help' }
   | { readonly verb: 'inspect'; readonly folder: string }
-  | {
-      readonly verb: 'llama2c'
-      readonly options: Llama2cOptions
-      readonly chatTemplateFile: string | undefined
-    }
-  | {
-      readonly verb: 'random'
-      readonly options: RandomOptions
-      readonly chatTemplateFile: string | undefined
-    }
+  | Making<'hf', HuggingFaceOptions>
+  | Making<'gguf', GgufOptions>
+  | Making<'llama2c', Llama2cOptions>
+  | Making<'random', RandomOptions>
+
+interface Making<Verb, Options> {
+  readonly verb: Verb
+  readonly options: Options
+  /** Files whose texts are options too; they are read when the command is run. */
+  readonly texts: { readonly chatTemplate: string | undefined; readonly text: string | undefined }
+}
 
 /** Words of the command line to a command; anything unknown, missing or left over is a UsageError. */
 export function parseCommand(args: readonly string[]): Command {
@@ -29,6 +33,10 @@ export function parseCommand(args: readonly string[]): Command {
       return { verb: 'help' }
     case 'inspect':
       return { verb, folder: only(parse(rest, {}).positionals, 'FOLDER') }
+    case 'hf':
+      return huggingFace(rest)
+    case 'gguf':
+      return gguf(rest)
     case 'llama2c':
       return llama2c(rest)
     case 'random':
@@ -50,6 +58,34 @@ const MODEL_OPTIONS = {
   force: 'boolean',
 } as const
 
+const CHECKPOINT_OPTIONS = { ...MODEL_OPTIONS, context: 'string', text: 'string' } as const
+
+function huggingFace(args: readonly string[]): Command {
+  const { values, positionals } = parse(args, CHECKPOINT_OPTIONS)
+  const folder = only(positionals, 'FOLDER')
+  return { verb: 'hf', options: { folder, ...checkpointOptions(values, folder) }, texts: textsOf(values) }
+}
+
+function gguf(args: readonly string[]): Command {
+  const { values, positionals } = parse(args, CHECKPOINT_OPTIONS)
+  const file = only(positionals, 'FILE')
+  return { verb: 'gguf', options: { file, ...checkpointOptions(values, file) }, texts: textsOf(values) }
+}
+
+/** A model is named like its source where it gets no other name. */
+function checkpointOptions(values: Values, path: string): ModelOptions & { readonly contextLength?: number } {
+  const contextLength = count(values, 'context')
+  const ownName = basename(path, '.gguf').replaceAll(/[^\w.-]+/g, '-')
+  return {
+    ...modelOptions(values, text(values, 'name') ?? ownName, text(values, 'version') ?? '1'),
+    ...(contextLength === undefined ? {} : { contextLength }),
+  }
+}
+
+function textsOf(values: Values): Making<unknown, unknown>['texts'] {
+  return { chatTemplate: text(values, 'chat-template'), text: text(values, 'text') }
+}
+
 function llama2c(args: readonly string[]): Command {
   const { values, positionals } = parse(args, { ...MODEL_OPTIONS, tokenizer: 'string' })
   const options = {
@@ -57,7 +93,7 @@ function llama2c(args: readonly string[]): Command {
     tokenizer: required(values, 'tokenizer'),
     ...modelOptions(values, required(values, 'name'), required(values, 'version')),
   }
-  return { verb: 'llama2c', options, chatTemplateFile: text(values, 'chat-template') }
+  return { verb: 'llama2c', options, texts: textsOf(values) }
 }
 
 function random(args: readonly string[]): Command {
@@ -78,7 +114,7 @@ function random(args: readonly string[]): Command {
     tied: values['untied'] !== true,
     ...modelOptions(values, text(values, 'name') ?? 'random', text(values, 'version') ?? '1'),
   }
-  return { verb: 'random', options, chatTemplateFile: text(values, 'chat-template') }
+  return { verb: 'random', options, texts: textsOf(values) }
 }
 
 type Values = Readonly<Record<string, string | boolean | undefined>>

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { llamaDecoder } from './architectures/llama.ts'
+import { llama2cDecoder } from './architectures/llama2c.ts'
 import { readLlama2c } from './checkpoint/llama2c.ts'
 import { ConvertError } from './convert-error.ts'
 import { assertWritable } from './model-folder.ts'
@@ -27,5 +27,5 @@ export async function convertLlama2c(options: Llama2cOptions): Promise<ConvertRe
     )
   }
   const tokenizer = vocabularyTokenizer(vocabulary, contextLength, options.chatTemplate)
-  return writeModel(llamaDecoder(checkpoint), tokenizer, options)
+  return writeModel(llama2cDecoder(checkpoint), tokenizer, options)
 }

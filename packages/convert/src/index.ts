@@ -1,4 +1,8 @@
 export { ConvertError, UsageError } from './convert-error.ts'
+export { convertGguf } from './convert-gguf.ts'
+export type { GgufOptions } from './convert-gguf.ts'
+export { convertHuggingFace } from './convert-huggingface.ts'
+export type { HuggingFaceOptions } from './convert-huggingface.ts'
 export { convertLlama2c } from './convert-llama2c.ts'
 export type { Llama2cOptions } from './convert-llama2c.ts'
 export { inspectModel } from './inspect.ts'

@@ -6,10 +6,10 @@ import { manifestProblem } from '@tabserve/protocol'
 import type { Manifest, ManifestFile } from '@tabserve/protocol'
 import { ConvertError } from './convert-error.ts'
 
-/** A file of the folder, in pieces, so that large weights are never joined in memory. */
+/** A file of the folder, in pieces that may be made as they are written, so that large weights are never all in memory. */
 export interface FolderFile {
   readonly path: string
-  readonly chunks: readonly Uint8Array[]
+  readonly chunks: Iterable<Uint8Array>
 }
 
 /**

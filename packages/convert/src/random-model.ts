@@ -1,5 +1,8 @@
 import { ConvertError } from './convert-error.ts'
-import type { DecoderLayer, DecoderSpec, Matrix } from './graph/decoder-spec.ts'
+import type { DecoderLayer, DecoderSpec } from './graph/decoder-spec.ts'
+import { matrixOf } from './graph/matrix.ts'
+import type { Matrix } from './graph/matrix.ts'
+import { plainRotary } from './graph/rotary.ts'
 import { NormalSource } from './normal-source.ts'
 import { vocabularyTokenizer } from './tokenizer/model-tokenizer.ts'
 import { syntheticVocabulary } from './tokenizer/synthetic.ts'
@@ -52,7 +55,7 @@ export function randomDecoder(
   // Variance 1/inputs keeps activations near one; matrices that write to the residual stream are smaller, as GPT-2 starts them.
   const matrix = (name: string, rows: number, columns: number, scale = 1): Matrix => {
     const data = source.fill(new Float32Array(rows * columns), scale / Math.sqrt(columns))
-    return { name, rows, columns, data }
+    return matrixOf(name, rows, columns, data)
   }
   const ones = (): Float32Array => new Float32Array(hiddenSize).fill(1)
   const residual = 1 / Math.sqrt(2 * shape.layers)
@@ -66,6 +69,8 @@ export function randomDecoder(
     gate: matrix(`layers.${index}.feed_forward.gate`, hiddenDim, hiddenSize),
     up: matrix(`layers.${index}.feed_forward.up`, hiddenDim, hiddenSize),
     down: matrix(`layers.${index}.feed_forward.down`, hiddenSize, hiddenDim, residual),
+    window: 0,
+    rotary: 'rotary',
   })
   return {
     architecture: 'llama',
@@ -77,9 +82,10 @@ export function randomDecoder(
     headDim,
     attentionScale: 1 / Math.sqrt(headDim),
     normEpsilon: 1e-5,
-    rotaryTheta: 10000,
-    rotaryDim: headDim,
+    activation: 'silu',
+    rotaries: { rotary: plainRotary(10000, headDim) },
     embedding: matrix('embedding', vocabSize, hiddenSize),
+    embeddingScale: 1,
     layers: Array.from({ length: shape.layers }, (_, index) => layer(index)),
     finalNorm: ones(),
     lmHead: tied ? undefined : matrix('lm_head', vocabSize, hiddenSize),

@@ -1,12 +1,16 @@
 import type { DecoderTraits, QuantizationReport } from '@tabserve/protocol'
+import type { PerplexityComparison } from './evaluation/against-source.ts'
 import type { ModelFacts } from './inspect.ts'
 import type { ConvertResult } from './write-model.ts'
 
 /** What the command line says after a conversion. */
-export function describeConversion(folder: string, { manifest, fallbacks }: ConvertResult): string {
+export function describeConversion(
+  folder: string,
+  { manifest, fallbacks, perplexity }: ConvertResult,
+): string {
   const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
   const lines = [
-    `${manifest.name}@${manifest.version} → ${folder}: ${grouped(manifest.parameters)} parameters, ${manifest.graph.weights}, ${size(bytes)}`,
+    `${manifest.name}@${manifest.version} → ${folder}: ${grouped(manifest.parameters)} parameters, ${manifest.graph.weights}, ${size(bytes)}, ${grouped(manifest.graph.contextLength)} positions`,
   ]
   const { quantization } = manifest.graph
   if (quantization !== undefined) lines.push(`quantisation error: ${quantizationText(quantization)}`)
@@ -15,7 +19,13 @@ export function describeConversion(folder: string, { manifest, fallbacks }: Conv
       `${fallbacks.length} matrices stayed fp32, their inputs are no multiple of 32: ${shortList(fallbacks)}`,
     )
   }
+  if (perplexity !== undefined) lines.push(perplexityText(perplexity))
   return lines.join('\n')
+}
+
+function perplexityText({ numTokens, converted, source }: PerplexityComparison): string {
+  const ratio = (converted / source).toFixed(4)
+  return `perplexity over ${grouped(numTokens)} tokens: ${converted.toFixed(3)}, source ${source.toFixed(3)} (× ${ratio})`
 }
 
 /** What `convert inspect` says. */

@@ -1,5 +1,7 @@
-import type { Manifest, WeightForm } from '@tabserve/protocol'
+import type { DecoderGraph, Manifest, WeightForm } from '@tabserve/protocol'
+import type { PerplexityComparison } from './evaluation/against-source.ts'
 import { buildDecoder } from './graph/decoder.ts'
+import type { BuiltGraph } from './graph/decoder.ts'
 import { parameterCount } from './graph/decoder-spec.ts'
 import type { DecoderSpec } from './graph/decoder-spec.ts'
 import { padHeads } from './graph/pad-heads.ts'
@@ -28,6 +30,8 @@ export interface ConvertResult {
   readonly manifest: Manifest
   /** Matrices that the chosen form could not hold and that stayed fp32. */
   readonly fallbacks: readonly string[]
+  /** Where a text was given to measure it on. */
+  readonly perplexity?: PerplexityComparison
 }
 
 /** The last half of every conversion: a decoder and its tokenizer in, a model folder out. */
@@ -74,7 +78,7 @@ export async function writeModel(
         hiddenSize: spec.hiddenSize,
         vocabSize: spec.vocabSize,
         contextLength,
-        ...(graph.quantization === undefined ? {} : { quantization: graph.quantization }),
+        ...quantizationOf(graph),
         decoder: graph.traits,
       },
       tokenizer: {
@@ -89,6 +93,11 @@ export async function writeModel(
     force,
   )
   return { manifest, fallbacks: graph.fallbacks }
+}
+
+function quantizationOf(graph: BuiltGraph): Pick<DecoderGraph, 'quantization'> {
+  const quantization = graph.quantization()
+  return quantization === undefined ? {} : { quantization }
 }
 
 const GRAPH = 'model.onnx'

@@ -2,11 +2,11 @@ import type { DecoderTraits, QuantizationReport, WeightForm } from '@tabserve/pr
 import type { ExternalData } from '../onnx/external-data.ts'
 import { GraphBuilder } from '../onnx/graph-builder.ts'
 import { QuantizationError } from '../quantization/report.ts'
-import { stack } from './decoder-spec.ts'
+import { AttentionWriter } from './attention.ts'
+import { BlockWriter } from './block-writer.ts'
 import type { DecoderLayer, DecoderSpec } from './decoder-spec.ts'
 import { decoderTraits } from './decoder-traits.ts'
 import { linearForm } from './linear.ts'
-import type { LinearForm } from './linear.ts'
 import { rotaryTables } from './rotary.ts'
 
 export interface DecoderGraphOptions {
@@ -19,9 +19,11 @@ export interface DecoderGraphOptions {
 
 export interface BuiltGraph {
   readonly model: Uint8Array
+  /** Weights are read and quantised while this is written. */
   readonly externalData: ExternalData
   readonly traits: DecoderTraits
-  readonly quantization: QuantizationReport | undefined
+  /** What quantisation cost; complete when the external data is written. */
+  readonly quantization: () => QuantizationReport | undefined
   /** Matrices that stayed fp32 in a quantised form. */
   readonly fallbacks: readonly string[]
 }
@@ -31,154 +33,119 @@ export function buildDecoder(spec: DecoderSpec, options: DecoderGraphOptions): B
   const builder = new GraphBuilder(options.externalPath)
   const error = new QuantizationError()
   const linear = linearForm(options.weights, { builder, error, logitsParts: options.logitsParts })
-  new DecoderWriter(builder, linear, spec, options.weights).write()
+  const blocks = new BlockWriter(builder, linear, spec.normEpsilon)
+  new DecoderWriter(blocks, spec, options.weights).write()
   const { model, externalData, tensors } = builder.build(spec.architecture)
   const traits = decoderTraits(spec, tensors)
-  return { model, externalData, traits, quantization: error.report(), fallbacks: linear.fallbacks }
+  return { model, externalData, traits, quantization: () => error.report(), fallbacks: linear.fallbacks }
 }
 
 class DecoderWriter {
-  readonly #builder: GraphBuilder
-  readonly #linear: LinearForm
+  readonly #blocks: BlockWriter
   readonly #spec: DecoderSpec
-  /** A sink that takes no weight keeps attention off the flash path, which is slow on wasm; WebGPU's flash path is the fast one. */
-  readonly #withSink: boolean
+  readonly #attention: AttentionWriter
 
-  constructor(builder: GraphBuilder, linear: LinearForm, spec: DecoderSpec, weights: WeightForm) {
-    this.#builder = builder
-    this.#linear = linear
+  constructor(blocks: BlockWriter, spec: DecoderSpec, weights: WeightForm) {
+    this.#blocks = blocks
     this.#spec = spec
-    this.#withSink = weights !== 'q4'
+    this.#attention = new AttentionWriter(blocks, spec, weights)
   }
 
   write(): void {
-    const spec = this.#spec
     const ids = this.#inputs()
     this.#rotary()
-    let residual = this.#linear.embed(ids, spec.embedding)
+    let residual = this.#embed(ids)
     let delta: string | undefined
-    spec.layers.forEach((layer, index) => {
-      const attentionInput = this.#normAfterAdd(
-        `layers.${index}.attention_norm`,
+    this.#spec.layers.forEach((layer, index) => {
+      const prefix = `layers.${index}`
+      const attention = this.#blocks.addAndNorm(
+        `${prefix}.attention_norm`,
         residual,
         delta,
         layer.attentionNorm,
       )
-      delta = this.#attention(index, layer, attentionInput.normed)
-      const feedForwardInput = this.#normAfterAdd(
-        `layers.${index}.feed_forward_norm`,
-        attentionInput.residual,
+      delta = this.#attention.write(index, layer, attention.normed)
+      delta = this.#blocks.norm(`${prefix}.attention_post_norm`, delta, layer.attentionPostNorm)
+      const feedForward = this.#blocks.addAndNorm(
+        `${prefix}.feed_forward_norm`,
+        attention.residual,
         delta,
         layer.feedForwardNorm,
       )
-      delta = this.#feedForward(index, layer, feedForwardInput.normed)
-      residual = feedForwardInput.residual
+      delta = this.#feedForward(`${prefix}.feed_forward`, layer, feedForward.normed)
+      delta = this.#blocks.norm(`${prefix}.feed_forward_post_norm`, delta, layer.feedForwardPostNorm)
+      residual = feedForward.residual
     })
-    this.#logits(delta === undefined ? residual : this.#builder.node('Add', 'hidden', [residual, delta]))
+    const { builder } = this.#blocks
+    this.#logits(delta === undefined ? residual : builder.node('Add', 'hidden', [residual, delta]))
   }
 
   #inputs(): string {
+    const { builder } = this.#blocks
     const { layers, kvHeads, headDim } = this.#spec
-    const ids = this.#builder.input('input_ids', 'int32', ['batch', 'sequence'])
-    this.#builder.input('seqlens_k', 'int32', ['batch'])
-    this.#builder.input('total_sequence_length', 'int32', [])
-    this.#builder.input('logits_index', 'int32', ['logits_rows'])
-    this.#builder.output('logits', 'float32', ['logits_rows', this.#spec.vocabSize])
+    const ids = builder.input('input_ids', 'int32', ['batch', 'sequence'])
+    builder.input('seqlens_k', 'int32', ['batch'])
+    builder.input('total_sequence_length', 'int32', [])
+    builder.input('logits_index', 'int32', ['logits_rows'])
+    builder.output('logits', 'float32', ['logits_rows', this.#spec.vocabSize])
     for (let layer = 0; layer < layers.length; layer++) {
       for (const part of ['key', 'value']) {
         const shape = ['batch', kvHeads, 'capacity', headDim]
-        this.#builder.input(`past_key_values.${layer}.${part}`, 'float32', shape)
-        this.#builder.output(`present.${layer}.${part}`, 'float32', shape)
+        builder.input(`past_key_values.${layer}.${part}`, 'float32', shape)
+        builder.output(`present.${layer}.${part}`, 'float32', shape)
       }
     }
     return ids
   }
 
   #rotary(): void {
-    const { contextLength, headDim, rotaryDim, rotaryTheta } = this.#spec
-    const { cos, sin } = rotaryTables({ contextLength, headDim, rotaryDim, theta: rotaryTheta })
-    this.#builder.weight('rotary.cos', cos, [contextLength, headDim / 2])
-    this.#builder.weight('rotary.sin', sin, [contextLength, headDim / 2])
-  }
-
-  /** residual + delta, and its RMS norm. */
-  #normAfterAdd(
-    name: string,
-    residual: string,
-    delta: string | undefined,
-    weight: Float32Array,
-  ): { readonly normed: string; readonly residual: string } {
-    const scale = this.#builder.weight(`${name}.weight`, weight, [weight.length])
-    const epsilon = { float: this.#spec.normEpsilon }
-    if (delta === undefined) {
-      const attributes = { axis: -1, epsilon }
-      const normed = this.#builder.node('SimplifiedLayerNormalization', name, [residual, scale], {
-        attributes,
-      })
-      return { normed, residual }
+    const { contextLength, headDim, rotaries } = this.#spec
+    for (const [name, frequencies] of Object.entries(rotaries)) {
+      const { cos, sin } = rotaryTables(frequencies, contextLength, headDim)
+      this.#blocks.builder.vector(`${name}.cos`, cos, [contextLength, headDim / 2])
+      this.#blocks.builder.vector(`${name}.sin`, sin, [contextLength, headDim / 2])
     }
-    const sum = `${name}.residual`
-    const options = { domain: 'com.microsoft', attributes: { epsilon }, outputs: [name, '', '', sum] }
-    const normed = this.#builder.node(
-      'SkipSimplifiedLayerNormalization',
-      name,
-      [residual, delta, scale],
-      options,
-    )
-    return { normed, residual: sum }
   }
 
-  #attention(index: number, layer: DecoderLayer, input: string): string {
-    const { heads, kvHeads, attentionScale } = this.#spec
-    const name = `layers.${index}.attention`
-    const packed = stack(`${name}.query_key_value`, [layer.query, layer.key, layer.value])
-    const [queryKeyValue = ''] = this.#linear.project(input, [packed])
-    const inputs = [
-      queryKeyValue,
-      '',
-      '',
-      `past_key_values.${index}.key`,
-      `past_key_values.${index}.value`,
-      'seqlens_k',
-      'total_sequence_length',
-      'rotary.cos',
-      'rotary.sin',
-    ]
-    if (this.#withSink) {
-      inputs.push('', '', this.#builder.constant('no_sink', new Float32Array(heads).fill(-1e30), [heads]))
-    }
-    const attended = this.#builder.node('GroupQueryAttention', name, inputs, {
-      domain: 'com.microsoft',
-      attributes: {
-        num_heads: heads,
-        kv_num_heads: kvHeads,
-        do_rotary: 1,
-        rotary_interleaved: 0,
-        scale: { float: attentionScale },
-      },
-      outputs: [name, `present.${index}.key`, `present.${index}.value`],
-    })
-    const [output = ''] = this.#linear.project(attended, [layer.output])
-    return output
+  #embed(ids: string): string {
+    const { builder, linear } = this.#blocks
+    const { embedding, embeddingScale } = this.#spec
+    const rows = linear.embed(ids, embedding)
+    if (embeddingScale === 1) return rows
+    return builder.node('Mul', 'embedding.scaled', [rows, builder.scalar(embeddingScale)])
   }
 
-  /** SwiGLU: down(silu(gate(x)) · up(x)). */
-  #feedForward(index: number, layer: DecoderLayer, input: string): string {
-    const name = `layers.${index}.feed_forward`
-    const [gate = '', up = ''] = this.#linear.project(input, [layer.gate, layer.up])
-    const sigmoid = this.#builder.node('Sigmoid', `${name}.sigmoid`, [gate])
-    const silu = this.#builder.node('Mul', `${name}.silu`, [gate, sigmoid])
-    const gated = this.#builder.node('Mul', `${name}.gated`, [silu, up])
-    const [down = ''] = this.#linear.project(gated, [layer.down])
+  /** down(activation(gate(x)) · up(x)) */
+  #feedForward(name: string, layer: DecoderLayer, input: string): string {
+    const { builder } = this.#blocks
+    const [gate = '', up = ''] = this.#blocks.project(input, [layer.gate, layer.up])
+    const gated = builder.node('Mul', `${name}.gated`, [this.#activation(name, gate), up])
+    const [down = ''] = this.#blocks.project(gated, [layer.down])
     return down
+  }
+
+  #activation(name: string, gate: string): string {
+    const { builder } = this.#blocks
+    if (this.#spec.activation === 'gelu-tanh')
+      return builder.node('FastGelu', `${name}.gelu`, [gate], { domain: 'com.microsoft' })
+    const sigmoid = builder.node('Sigmoid', `${name}.sigmoid`, [gate])
+    return builder.node('Mul', `${name}.silu`, [gate, sigmoid])
   }
 
   /** Rows are picked before the last norm, so that a long prompt pays the norm and the projection only where it is asked. */
   #logits(hidden: string): void {
-    const { embedding, lmHead, finalNorm, hiddenSize } = this.#spec
-    const rows = this.#builder.node('Reshape', 'hidden.rows', [hidden, this.#builder.ints([-1, hiddenSize])])
-    const picked = this.#builder.node('Gather', 'hidden.picked', [rows, 'logits_index'])
-    const { normed } = this.#normAfterAdd('final_norm', picked, undefined, finalNorm)
-    this.#linear.logits(normed, lmHead ?? embedding)
+    const { builder, linear } = this.#blocks
+    const { embedding, lmHead, finalNorm, hiddenSize, logitsSoftcap } = this.#spec
+    const rows = builder.node('Reshape', 'hidden.rows', [hidden, builder.ints([-1, hiddenSize])])
+    const picked = builder.node('Gather', 'hidden.picked', [rows, 'logits_index'])
+    const normed = this.#blocks.norm('final_norm', picked, finalNorm)
+    const table = lmHead ?? embedding
+    if (logitsSoftcap === undefined) {
+      linear.logits('logits', normed, table)
+      return
+    }
+    const cap = builder.scalar(logitsSoftcap)
+    const shrunk = builder.node('Div', 'logits.shrunk', [linear.logits('logits.raw', normed, table), cap])
+    builder.node('Mul', 'logits', [builder.node('Tanh', 'logits.bent', [shrunk]), cap])
   }
 }

@@ -1,9 +1,11 @@
 import type { GraphBuilder } from '../onnx/graph-builder.ts'
-import { floatOf, toFloat16 } from '../quantization/float16.ts'
+import { bytesOf } from '../onnx/tensor-data.ts'
+import { fromFloat16, toFloat16 } from '../quantization/float16.ts'
 import type { QuantizationError } from '../quantization/report.ts'
-import type { Matrix } from './decoder-spec.ts'
 import type { LinearForm } from './linear.ts'
-import { transposeInto } from './transpose.ts'
+import { rowRanges } from './matrix.ts'
+import type { Matrix } from './matrix.ts'
+import { transposed } from './transpose.ts'
 
 /**
  * Plain MatMul over [inputs, outputs]; tables stay [outputs, inputs], which Gather and Gemm both read.
@@ -22,9 +24,9 @@ export class FloatLinear implements LinearForm {
   project(input: string, matrices: readonly Matrix[]): string[] {
     return matrices.map((matrix) => {
       const { name, rows, columns } = matrix
-      const data = new Float32Array(matrix.data.length)
-      transposeInto(matrix.data, rows, columns, data)
-      const weight = this.#weight(name, data, [columns, rows], [1, columns, rows])
+      const weight = this.#weight(name, [columns, rows], [1, columns, rows], () => [
+        transposed(matrix.read(0, rows), rows, columns),
+      ])
       return this.#builder.node('MatMul', `${name}.product`, [input, this.#floats(weight)])
     })
   }
@@ -33,22 +35,40 @@ export class FloatLinear implements LinearForm {
     return this.#floats(this.#builder.node('Gather', `${table.name}.rows`, [this.#table(table), ids]))
   }
 
-  logits(hidden: string, table: Matrix): string {
+  logits(output: string, hidden: string, table: Matrix): string {
     const attributes = { transB: 1 }
-    return this.#builder.node('Gemm', 'logits', [hidden, this.#floats(this.#table(table))], { attributes })
+    return this.#builder.node('Gemm', output, [hidden, this.#floats(this.#table(table))], { attributes })
   }
 
-  #table({ name, rows, columns, data }: Matrix): string {
-    return this.#weight(name, data, [rows, columns], [rows, columns])
+  #table(table: Matrix): string {
+    const { name, rows, columns } = table
+    return this.#weight(name, [rows, columns], [rows, columns], function* () {
+      for (const [begin, end] of rowRanges(table)) yield table.read(begin, end)
+    })
   }
 
-  #weight(name: string, data: Float32Array, dims: readonly number[], shape: readonly number[]): string {
-    const weight = `${name}.weight`
-    if (this.#builder.has(weight)) return weight
-    if (this.#halfError === undefined) return this.#builder.weight(weight, data, dims, { shape })
+  #weight(
+    name: string,
+    dims: readonly number[],
+    shape: readonly number[],
+    read: () => Iterable<Float32Array>,
+  ): string {
+    const half = this.#halfError !== undefined
+    const store = (data: Float32Array): Uint8Array => bytesOf(half ? this.#halved(name, data) : data)
+    return this.#builder.weight(`${name}.weight`, {
+      type: half ? 'float16' : 'float32',
+      dims,
+      listed: { dtype: half ? 'float16' : 'float32', shape },
+      *produce() {
+        for (const data of read()) yield store(data)
+      },
+    })
+  }
+
+  #halved(name: string, data: Float32Array): Uint16Array {
     const halves = toFloat16(data)
-    this.#halfError.add(name, data, (i) => floatOf(halves[i] as number))
-    return this.#builder.weight(weight, halves, dims, { dtype: 'float16', shape })
+    this.#halfError?.add(name, data, fromFloat16(halves))
+    return halves
   }
 
   #floats(tensor: string): string {

@@ -1,9 +1,10 @@
 import type { GraphBuilder } from '../onnx/graph-builder.ts'
-import { quantizeInt8 } from '../quantization/int8.ts'
+import { bytesOf } from '../onnx/tensor-data.ts'
+import { quantizeInt8, restoreInt8 } from '../quantization/int8.ts'
 import type { QuantizationError } from '../quantization/report.ts'
-import type { Matrix } from './decoder-spec.ts'
 import type { LinearForm, LinearOptions } from './linear.ts'
-import { transposeInto } from './transpose.ts'
+import type { Matrix } from './matrix.ts'
+import { transposed } from './transpose.ts'
 
 /** Activations as uint8 with one scale per row: x ≈ (values − 128) / 127 · scale. */
 interface Quantized {
@@ -23,7 +24,6 @@ export class Int8Linear implements LinearForm {
   readonly #builder: GraphBuilder
   readonly #error: QuantizationError
   readonly #logitsParts: number
-  readonly #tables = new Set<string>()
 
   constructor({ builder, error, logitsParts }: LinearOptions) {
     this.#builder = builder
@@ -33,14 +33,10 @@ export class Int8Linear implements LinearForm {
 
   project(input: string, matrices: readonly Matrix[]): string[] {
     const quantized = this.#quantize(input)
-    return matrices.map(({ name, rows, columns, ...matrix }) => {
-      const { values, scales } = quantizeInt8({ name, rows, columns, ...matrix }, this.#error)
-      const transposed = new Int8Array(values.length)
-      transposeInto(values, rows, columns, transposed)
-      const listed = { dtype: 'int8', shape: [1, columns, rows] } as const
-      const weight = this.#builder.weight(`${name}.weight`, transposed, [columns, rows], listed)
-      const scale = this.#builder.weight(`${name}.scales`, scales, [rows])
-      const product = this.#multiply(`${name}.unscaled`, quantized, weight, scale)
+    return matrices.map((matrix) => {
+      const { name, rows, columns } = matrix
+      this.#store(matrix, 1, [columns, rows])
+      const product = this.#multiply(`${name}.unscaled`, quantized, `${name}.weight`, `${name}.scales`)
       return this.#builder.node('Mul', `${name}.product`, [product, quantized.scale])
     })
   }
@@ -72,7 +68,7 @@ export class Int8Linear implements LinearForm {
     return builder.node('Mul', `${name}.rows`, [floats, scales])
   }
 
-  logits(hidden: string, table: Matrix): string {
+  logits(output: string, hidden: string, table: Matrix): string {
     const builder = this.#builder
     const { name, rows, columns } = table
     this.#storeTable(table)
@@ -101,7 +97,7 @@ export class Int8Linear implements LinearForm {
       products.length === 1 && only !== undefined
         ? only
         : builder.node('Concat', `${name}.unscaled`, products, { attributes: { axis: -1 } })
-    return builder.node('Mul', 'logits', [unscaled, quantized.scale])
+    return builder.node('Mul', output, [unscaled, quantized.scale])
   }
 
   #firstElement(ids: string, { name, columns }: Matrix, width: number): string {
@@ -115,17 +111,30 @@ export class Int8Linear implements LinearForm {
   }
 
   #storeTable(table: Matrix): void {
-    const { name, rows, columns } = table
-    if (this.#tables.has(name)) return
-    this.#tables.add(name)
-    const { values, scales } = quantizeInt8(table, this.#error)
-    const width = rows / this.#logitsParts
-    const parts = new Int8Array(values.length)
-    for (let begin = 0; begin < values.length; begin += width * columns) {
-      transposeInto(values.subarray(begin, begin + width * columns), width, columns, parts, begin)
-    }
-    this.#builder.weight(`${name}.weight`, parts, [this.#logitsParts, columns, width], { dtype: 'int8' })
-    this.#builder.weight(`${name}.scales`, scales, [rows])
+    this.#store(table, this.#logitsParts, [this.#logitsParts, table.columns, table.rows / this.#logitsParts])
+  }
+
+  /** Each part of the rows is transposed by itself: [parts, columns, rows/parts]. */
+  #store(matrix: Matrix, parts: number, dims: readonly number[]): void {
+    const { name, rows, columns } = matrix
+    const error = this.#error
+    const width = rows / parts
+    const scales = new Float32Array(rows)
+    this.#builder.weight(`${name}.weight`, {
+      type: 'int8',
+      dims,
+      listed: { dtype: 'int8', shape: [parts, columns, width] },
+      *produce() {
+        for (let begin = 0; begin < rows; begin += width) {
+          const original = matrix.read(begin, begin + width)
+          const part = quantizeInt8(original, columns)
+          error.add(name, original, restoreInt8(part))
+          scales.set(part.scales, begin)
+          yield bytesOf(transposed(part.values, width, columns))
+        }
+      },
+    })
+    this.#builder.vector(`${name}.scales`, scales) // produced after the values, which fill them in
   }
 
   #quantize(input: string): Quantized {

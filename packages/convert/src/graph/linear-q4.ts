@@ -1,16 +1,19 @@
 import type { GraphBuilder } from '../onnx/graph-builder.ts'
-import { Q4_BLOCK, fitsQ4, quantizeQ4 } from '../quantization/q4.ts'
+import { bytesOf } from '../onnx/tensor-data.ts'
+import { Q4_BLOCK, restoreQ4 } from '../quantization/q4-matrix.ts'
+import type { Q4Matrix } from '../quantization/q4-matrix.ts'
+import { fitsQ4, quantizeQ4 } from '../quantization/q4.ts'
 import type { QuantizationError } from '../quantization/report.ts'
-import type { Matrix } from './decoder-spec.ts'
 import { FloatLinear } from './linear-float.ts'
 import type { LinearForm, LinearOptions } from './linear.ts'
+import { rowRanges } from './matrix.ts'
+import type { Matrix } from './matrix.ts'
 
-/** 4-bit blocks for WebGPU. Matrices whose inputs do not fill whole blocks stay fp32. */
+/** 4-bit blocks for WebGPU. Matrices whose inputs do not fill whole blocks stay fp32; those that come in such blocks stay as they are. */
 export class Q4Linear implements LinearForm {
   readonly #builder: GraphBuilder
   readonly #error: QuantizationError
   readonly #fp32: FloatLinear
-  readonly #tables = new Set<string>()
   readonly #fallbacks = new Set<string>()
 
   constructor({ builder, error }: LinearOptions) {
@@ -55,10 +58,10 @@ export class Q4Linear implements LinearForm {
     return this.#builder.node('GatherBlockQuantized', `${name}.rows`, [values, ids, scales], options)
   }
 
-  logits(hidden: string, table: Matrix): string {
-    if (!this.#fits(table)) return this.#fp32.logits(hidden, table)
+  logits(output: string, hidden: string, table: Matrix): string {
+    if (!this.#fits(table)) return this.#fp32.logits(output, hidden, table)
     this.#store(table)
-    return this.#multiply('logits', hidden, table)
+    return this.#multiply(output, hidden, table)
   }
 
   #fits(matrix: Matrix): boolean {
@@ -69,13 +72,35 @@ export class Q4Linear implements LinearForm {
 
   #store(matrix: Matrix): void {
     const { name, rows, columns } = matrix
-    if (this.#tables.has(name)) return
-    this.#tables.add(name)
-    const { values, scales } = quantizeQ4(matrix, this.#error)
     const numBlocks = columns / Q4_BLOCK
-    const listed = { dtype: 'uint4', shape: [rows, columns] } as const
-    this.#builder.weight(`${name}.weight`, values, [rows, numBlocks, Q4_BLOCK / 2], listed)
-    this.#builder.weight(`${name}.scales`, scales, [rows * numBlocks], { shape: [rows, numBlocks] })
+    const scales = new Float32Array(rows * numBlocks)
+    const packed = (begin: number, end: number): Uint8Array => {
+      const part = this.#rows(matrix, begin, end)
+      scales.set(part.scales, begin * numBlocks)
+      return bytesOf(part.values)
+    }
+    this.#builder.weight(`${name}.weight`, {
+      type: 'uint8',
+      dims: [rows, numBlocks, Q4_BLOCK / 2],
+      listed: { dtype: 'uint4', shape: [rows, columns] },
+      *produce() {
+        for (const [begin, end] of rowRanges(matrix)) yield packed(begin, end)
+      },
+    })
+    this.#builder.weight(`${name}.scales`, {
+      type: 'float32',
+      dims: [rows * numBlocks],
+      listed: { dtype: 'float32', shape: [rows, numBlocks] },
+      produce: () => [bytesOf(scales)], // after the values, which fill them in
+    })
+  }
+
+  #rows(matrix: Matrix, begin: number, end: number): Q4Matrix {
+    if (matrix.blocks !== undefined) return matrix.blocks(begin, end)
+    const original = matrix.read(begin, end)
+    const quantized = quantizeQ4(original)
+    this.#error.add(matrix.name, original, restoreQ4(quantized))
+    return quantized
   }
 
   #multiply(output: string, input: string, { name, rows, columns }: Matrix): string {

@@ -1,19 +1,19 @@
 import type { WeightForm } from '@tabserve/protocol'
 import type { GraphBuilder } from '../onnx/graph-builder.ts'
 import type { QuantizationError } from '../quantization/report.ts'
-import type { Matrix } from './decoder-spec.ts'
 import { FloatLinear } from './linear-float.ts'
 import { Int8Linear } from './linear-int8.ts'
 import { Q4Linear } from './linear-q4.ts'
+import type { Matrix } from './matrix.ts'
 
 /** How a graph multiplies by its matrices: one implementation for each weight form. Strings are names of tensors in the graph. */
 export interface LinearForm {
-  /** input [..., columns] times each matrix → [..., rows] each. Together, so that the input is prepared once. */
+  /** input [..., columns] times each matrix → [..., rows] each, biases left out. Together, so that the input is prepared once. */
   project(input: string, matrices: readonly Matrix[]): string[]
   /** ids int32 [B, S] → rows of the table, float32 [B, S, columns]. */
   embed(ids: string, table: Matrix): string
-  /** hidden [N, columns] → [N, rows]. A table that `embed` was given before is stored once. */
-  logits(hidden: string, table: Matrix): string
+  /** hidden [N, columns] → `output` [N, rows]. A table that `embed` was given before is stored once. */
+  logits(output: string, hidden: string, table: Matrix): string
   /** Matrices that this form could not hold and that stayed fp32. */
   readonly fallbacks: readonly string[]
 }

@@ -1,4 +1,6 @@
-import type { DecoderLayer, DecoderSpec, Matrix } from './decoder-spec.ts'
+import { ConvertError } from '../convert-error.ts'
+import type { DecoderLayer, DecoderSpec } from './decoder-spec.ts'
+import { rearrangeRows, widenColumns } from './matrix.ts'
 
 /** GroupQueryAttention with rotary refuses heads whose size is no multiple of this. */
 const HEAD_DIM_STEP = 16
@@ -12,36 +14,19 @@ export function padHeads(spec: DecoderSpec): DecoderSpec {
   const from = spec.headDim
   const to = Math.ceil(from / HEAD_DIM_STEP) * HEAD_DIM_STEP
   if (from === to) return spec
+  if (spec.layers.some(({ queryNorm, keyNorm }) => queryNorm !== undefined || keyNorm !== undefined))
+    throw new ConvertError(
+      `heads of ${from} with norms of their own cannot be padded to ${to}: a norm divides by the size of the head`,
+    )
   // Rotary turns element i with i + headDim/2: the second half must move to the new second half.
   const rotary = (element: number): number => (element < from / 2 ? element : element - from / 2 + to / 2)
   const plain = (element: number): number => element
   const layers = spec.layers.map((layer): DecoderLayer => ({
     ...layer,
-    query: padRows(layer.query, from, to, rotary),
-    key: padRows(layer.key, from, to, rotary),
-    value: padRows(layer.value, from, to, plain),
-    output: padColumns(layer.output, from, to),
+    query: rearrangeRows(layer.query, from, to, rotary),
+    key: rearrangeRows(layer.key, from, to, rotary),
+    value: rearrangeRows(layer.value, from, to, plain),
+    output: widenColumns(layer.output, from, to),
   }))
   return { ...spec, headDim: to, layers }
-}
-
-function padRows(matrix: Matrix, from: number, to: number, place: (element: number) => number): Matrix {
-  const { columns, data } = matrix
-  const rows = (matrix.rows / from) * to
-  const padded = new Float32Array(rows * columns)
-  for (let row = 0; row < matrix.rows; row++) {
-    const target = Math.trunc(row / from) * to + place(row % from)
-    padded.set(data.subarray(row * columns, (row + 1) * columns), target * columns)
-  }
-  return { ...matrix, rows, data: padded }
-}
-
-function padColumns(matrix: Matrix, from: number, to: number): Matrix {
-  const { rows, data } = matrix
-  const columns = (matrix.columns / from) * to
-  const padded = new Float32Array(rows * columns)
-  for (let begin = 0; begin < data.length; begin += from) {
-    padded.set(data.subarray(begin, begin + from), (begin / from) * to)
-  }
-  return { ...matrix, columns, data: padded }
 }

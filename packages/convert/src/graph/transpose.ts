@@ -1,14 +1,10 @@
-/** [rows, columns] → [columns, rows], into `target` from `offset` on. */
-export function transposeInto<T extends Float32Array | Int8Array>(
-  source: T,
-  rows: number,
-  columns: number,
-  target: T,
-  offset = 0,
-): void {
+/** [rows, columns] → [columns, rows]. */
+export function transposed<T extends Float32Array | Int8Array>(source: T, rows: number, columns: number): T {
+  const target = source.slice() as T // the same kind of array, every element of it written below
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      target[offset + column * rows + row] = source[row * columns + column] as number
+      target[column * rows + row] = source[row * columns + column]!
     }
   }
+  return target
 }

@@ -4,26 +4,42 @@ export interface Extent {
   readonly length: number
 }
 
-/** The one file that holds the large tensors, in the order they were added, each on a 64-byte boundary (a cache line, and any SIMD width). */
+interface Piece extends Extent {
+  readonly produce: () => Iterable<Uint8Array>
+}
+
+/**
+ * The one file that holds the large tensors, in the order they were added, each on a 64-byte boundary (a cache line, and any SIMD width).
+ * Where everything lies is known before a byte is made: pieces are produced when they are written, one after the other.
+ */
 export class ExternalData {
-  readonly #chunks: Uint8Array[] = []
+  readonly #pieces: Piece[] = []
   #bytes = 0
 
-  append(data: Uint8Array): Extent {
-    const padding = (ALIGNMENT - (this.#bytes % ALIGNMENT)) % ALIGNMENT
-    if (padding > 0) this.#chunks.push(new Uint8Array(padding))
-    const extent = { offset: this.#bytes + padding, length: data.byteLength }
-    this.#chunks.push(data)
-    this.#bytes = extent.offset + extent.length
-    return extent
+  /** `produce` is called once, after those of earlier pieces have ended, and gives `length` bytes. */
+  append(length: number, produce: () => Iterable<Uint8Array>): Extent {
+    const offset = Math.ceil(this.#bytes / ALIGNMENT) * ALIGNMENT
+    this.#pieces.push({ offset, length, produce })
+    this.#bytes = offset + length
+    return { offset, length }
   }
 
   get bytes(): number {
     return this.#bytes
   }
 
-  chunks(): readonly Uint8Array[] {
-    return this.#chunks
+  *chunks(): Generator<Uint8Array> {
+    let written = 0
+    for (const { offset, length, produce } of this.#pieces) {
+      if (offset > written) yield new Uint8Array(offset - written)
+      written = offset
+      for (const chunk of produce()) {
+        written += chunk.byteLength
+        yield chunk
+      }
+      if (written !== offset + length)
+        throw new Error(`${written - offset} bytes came where ${length} were announced`)
+    }
   }
 }
 

@@ -3,10 +3,9 @@ import { ATTRIBUTE_TYPE, DATA_TYPE, EXTERNAL, onnxModel } from './schema.ts'
 import type { AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from './schema.ts'
 import { ExternalData } from './external-data.ts'
 import type { Extent } from './external-data.ts'
+import { ELEMENT_BYTES, bytesOf, elementTypeOf } from './tensor-data.ts'
+import type { ElementType, TensorData } from './tensor-data.ts'
 
-/** A Uint16Array holds the bits of half-precision floats. */
-export type TensorData = Float32Array | Uint16Array | Int8Array | Uint8Array | Int32Array | BigInt64Array
-export type ElementType = keyof typeof DATA_TYPE
 /** A number is a whole-number attribute; a fraction must say so, for ONNX tells them apart. */
 export type Attributes = Readonly<Record<string, number | { readonly float: number } | readonly number[]>>
 /** A fixed size, or the name of a size that a caller chooses. */
@@ -18,10 +17,12 @@ export interface NodeOptions {
   readonly outputs?: readonly string[]
 }
 
-/** What a weight is called in the manifest where that is not what it is in the graph. */
-export interface ListedAs {
-  readonly dtype?: TensorDtype
-  readonly shape?: readonly number[]
+/** A tensor that is made when the file is written, and what it is called in the manifest where that is not what it is in the graph. */
+export interface WeightSource {
+  readonly type: ElementType
+  readonly dims: readonly number[]
+  readonly produce: () => Iterable<Uint8Array>
+  readonly listed?: { readonly dtype: TensorDtype; readonly shape: readonly number[] }
 }
 
 export interface BuiltModel {
@@ -73,29 +74,28 @@ export class GraphBuilder {
   /** Adds a constant. Adding the same name again is a no-op: shared constants are asked for where they are used. */
   constant(name: string, data: TensorData, dims: readonly number[]): string {
     if (this.#initializers.has(name)) return name
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    if (bytes.byteLength < INLINE_BYTES) {
-      this.#initializers.set(name, { name, dims, dataType: dataTypeOf(data), rawData: bytes })
-      return name
-    }
-    return this.#store(name, data, dims)
-  }
-
-  /**
-   * Adds a weight, however small, to the external data file, and lists it for runners that read weights without the graph, which know
-   * it by this dtype and shape. Adding the same name again is a no-op.
-   */
-  weight(name: string, data: TensorData, dims: readonly number[], listed: ListedAs = {}): string {
-    if (this.#initializers.has(name)) return name
-    this.#store(name, data, dims)
-    const { dtype = 'float32', shape = dims } = listed
-    this.#entries.push({ name, dtype, shape, file: this.#externalPath, offset: this.#extentOf(name).offset })
+    const type = elementTypeOf(data)
+    if (data.byteLength >= INLINE_BYTES) return this.#store(name, type, dims, () => [bytesOf(data)])
+    this.#initializers.set(name, { name, dims, dataType: DATA_TYPE[type], rawData: bytesOf(data) })
     return name
   }
 
-  /** Whether a constant or weight of this name was added. */
-  has(name: string): boolean {
-    return this.#initializers.has(name)
+  /**
+   * Adds a weight, however small, to the external data file, and lists it for runners that read weights without the graph. Adding
+   * the same name again is a no-op.
+   */
+  weight(name: string, { type, dims, produce, listed }: WeightSource): string {
+    if (this.#initializers.has(name)) return name
+    this.#store(name, type, dims, produce)
+    const { offset } = this.#extentOf(name)
+    const { dtype, shape } = listed ?? { dtype: 'float32', shape: dims }
+    this.#entries.push({ name, dtype, shape, file: this.#externalPath, offset })
+    return name
+  }
+
+  /** A weight of float32 that is at hand. */
+  vector(name: string, data: Float32Array, dims: readonly number[] = [data.length]): string {
+    return this.weight(name, { type: 'float32', dims, produce: () => [bytesOf(data)] })
   }
 
   /** A second look at bytes of an external constant, in another shape: downloaded and stored once. */
@@ -146,10 +146,16 @@ export class GraphBuilder {
     return [...this.#initializers.values()].filter(({ name }) => used.has(name))
   }
 
-  #store(name: string, data: TensorData, dims: readonly number[]): string {
-    const extent = this.#external.append(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  #store(
+    name: string,
+    type: ElementType,
+    dims: readonly number[],
+    produce: () => Iterable<Uint8Array>,
+  ): string {
+    const length = dims.reduce((product, size) => product * size, ELEMENT_BYTES[type])
+    const extent = this.#external.append(length, produce)
     this.#extents.set(name, extent)
-    this.#initializers.set(name, this.#externalTensor(name, dataTypeOf(data), dims, extent))
+    this.#initializers.set(name, this.#externalTensor(name, DATA_TYPE[type], dims, extent))
     return name
   }
 
@@ -175,15 +181,6 @@ export class GraphBuilder {
 }
 
 const INLINE_BYTES = 1024
-
-function dataTypeOf(data: TensorData): number {
-  if (data instanceof Float32Array) return DATA_TYPE.float32
-  if (data instanceof Uint16Array) return DATA_TYPE.float16
-  if (data instanceof Int8Array) return DATA_TYPE.int8
-  if (data instanceof Uint8Array) return DATA_TYPE.uint8
-  if (data instanceof Int32Array) return DATA_TYPE.int32
-  return DATA_TYPE.int64
-}
 
 function attribute(name: string, value: Attributes[string]): AttributeProto {
   if (typeof value === 'number') return { name, type: ATTRIBUTE_TYPE.int, i: value }

@@ -9,6 +9,7 @@ export function fromFloat16(halves: Uint16Array): Float32Array {
   return Float32Array.from(halves, floatOf)
 }
 
+/** The number that these 16 bits mean. */
 export function floatOf(half: number): number {
   const sign = half & 0x8000 ? -1 : 1
   const exponent = (half >> 10) & 31

@@ -1,38 +1,48 @@
 import type { QuantizationReport } from '@tabserve/protocol'
 
-/** Adds up what quantisation cost, matrix by matrix. */
+interface Sums {
+  squaredError: number
+  squaredWeights: number
+}
+
+/** Adds up what quantisation cost, matrix by matrix, each in as many pieces as it comes. */
 export class QuantizationError {
-  #squaredError = 0
-  #squaredWeights = 0
+  readonly #tensors = new Map<string, Sums>()
   #maxAbsError = 0
-  #worst: { tensor: string; relativeRmse: number } | undefined
 
   /** Both in the same order. */
-  add(tensor: string, original: Float32Array, restored: (index: number) => number): void {
-    let squaredError = 0
-    let squaredWeights = 0
+  add(tensor: string, original: Float32Array, restored: Float32Array): void {
+    const sums = this.#tensors.get(tensor) ?? { squaredError: 0, squaredWeights: 0 }
+    this.#tensors.set(tensor, sums)
     for (let i = 0; i < original.length; i++) {
-      const weight = original[i] as number
-      const error = Math.abs(restored(i) - weight)
-      squaredError += error * error
-      squaredWeights += weight * weight
+      const weight = original[i]!
+      const error = Math.abs(restored[i]! - weight)
+      sums.squaredError += error * error
+      sums.squaredWeights += weight * weight
       if (error > this.#maxAbsError) this.#maxAbsError = error
     }
-    this.#squaredError += squaredError
-    this.#squaredWeights += squaredWeights
-    const relativeRmse = ratio(squaredError, squaredWeights)
-    if (this.#worst === undefined || relativeRmse > this.#worst.relativeRmse)
-      this.#worst = { tensor, relativeRmse }
   }
 
   /** `undefined` where nothing was quantised. */
   report(): QuantizationReport | undefined {
-    if (this.#worst === undefined) return undefined
-    const relativeRmse = ratio(this.#squaredError, this.#squaredWeights)
-    return { relativeRmse, maxAbsError: this.#maxAbsError, worst: this.#worst }
+    const [first, ...others] = [...this.#tensors].map(([tensor, sums]) => ({
+      tensor,
+      relativeRmse: ratio(sums),
+    }))
+    if (first === undefined) return undefined
+    const worst = others.reduce(
+      (most, other) => (other.relativeRmse > most.relativeRmse ? other : most),
+      first,
+    )
+    const total = { squaredError: 0, squaredWeights: 0 }
+    for (const sums of this.#tensors.values()) {
+      total.squaredError += sums.squaredError
+      total.squaredWeights += sums.squaredWeights
+    }
+    return { relativeRmse: ratio(total), maxAbsError: this.#maxAbsError, worst }
   }
 }
 
-function ratio(squaredError: number, squaredWeights: number): number {
+function ratio({ squaredError, squaredWeights }: Sums): number {
   return squaredWeights === 0 ? 0 : Math.sqrt(squaredError / squaredWeights)
 }

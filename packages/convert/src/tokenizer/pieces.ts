@@ -1,6 +1,16 @@
 /** What a piece of the vocabulary is for: `control` is never text, `byte` stands for one byte where no piece fits. */
 export type PieceKind = 'text' | 'unknown' | 'control' | 'byte' | 'user-defined' | 'unused'
 
+/** By SentencePiece's number of a type, which GGUF has taken over. */
+export const PIECE_KINDS: Readonly<Record<number, PieceKind>> = {
+  1: 'text',
+  2: 'unknown',
+  3: 'control',
+  4: 'user-defined',
+  5: 'unused',
+  6: 'byte',
+}
+
 export interface Piece {
   /** Spaces as U+2581 (▁); bytes as `<0x0A>`. */
   readonly text: string

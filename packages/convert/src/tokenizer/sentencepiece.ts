@@ -1,6 +1,7 @@
 import { ConvertError } from '../convert-error.ts'
 import { messageCodec } from '../protobuf.ts'
-import type { Piece, PieceKind, Vocabulary } from './pieces.ts'
+import { PIECE_KINDS } from './pieces.ts'
+import type { Piece, Vocabulary } from './pieces.ts'
 
 /** The part of sentencepiece_model.proto that decides how text is encoded (github.com/google/sentencepiece). */
 const sentencePieceModel = messageCodec(
@@ -34,15 +35,6 @@ interface SentencePieceModel {
 }
 
 const BPE = 2
-const KINDS: Readonly<Record<number, PieceKind>> = {
-  1: 'text',
-  2: 'unknown',
-  3: 'control',
-  4: 'user-defined',
-  5: 'unused',
-  6: 'byte',
-}
-
 /**
  * Reads a SentencePiece .model of type BPE with the identity normaliser.
  * `remove_extra_whitespaces` is not kept, as in llama2.c and in Hugging Face's Llama tokenizers: it would swallow what people typed.
@@ -65,7 +57,7 @@ export function readSentencePiece(bytes: Uint8Array): Vocabulary {
 }
 
 function pieceOf({ piece, score = 0, type = 1 }: SentencePieceModel['pieces'][number]): Piece {
-  const kind = KINDS[type]
+  const kind = PIECE_KINDS[type]
   if (kind === undefined)
     throw new ConvertError(`the SentencePiece model has a piece of unknown type ${type}`)
   return { text: piece, kind, score }
