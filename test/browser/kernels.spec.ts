@@ -38,7 +38,8 @@ test('what the kernels do not cover goes to onnxruntime, and the model says why'
   })
   const info = await page.evaluate(async (url) => {
     const client = await window.tabserve.createClient()
-    const { runner, runnerReason } = await client.load(url)
+    const { id } = await client.load(url)
+    const { runner, runnerReason } = await client.describe(id)
     const refused = await client
       .load(url, { runner: 'kernels' })
       .catch((error: { code: string }) => error.code)

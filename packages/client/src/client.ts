@@ -94,6 +94,11 @@ export class Client {
     return this.#link.call((api) => api.list())
   }
 
+  /** One loaded model and how it really runs: `runner` and why, threads, memory. Rejects with `model_not_loaded`. */
+  describe(model: string): Promise<ModelInfo> {
+    return this.#link.call((api) => api.describe(model))
+  }
+
   /** What a model is doing and has done. */
   stats(model: string): Promise<ModelStats> {
     return this.#link.call((api) => api.stats(model))

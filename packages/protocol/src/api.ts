@@ -11,6 +11,7 @@ export interface EngineApi {
   load(request: LoadRequest, port: MessagePort): Promise<Answer<ModelInfo>>
   unload(model: string): Promise<Answer<null>>
   list(): Promise<Answer<readonly ModelInfo[]>>
+  describe(model: string): Promise<Answer<ModelInfo>>
   stats(model: string): Promise<Answer<ModelStats>>
   /** Forgets the KV that ended requests left behind; running ones keep theirs. */
   resetPrefixCache(model: string): Promise<Answer<null>>

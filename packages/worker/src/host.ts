@@ -50,6 +50,7 @@ export function startWorker(): void {
           .then(() => null),
       ),
     list: () => answer('backend_failed', () => ready().list()),
+    describe: (model) => answer('backend_failed', () => ready().describe(model)),
     stats: (model) => answer('backend_failed', () => ready().stats(model)),
     resetPrefixCache: (model) =>
       answer('backend_failed', () => {

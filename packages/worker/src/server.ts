@@ -52,6 +52,11 @@ export class Server {
   }
 
   /** Throws `model_not_loaded`. */
+  describe(id: string): ModelInfo {
+    return this.#find(id).info
+  }
+
+  /** Throws `model_not_loaded`. */
   stats(id: string): ModelStats {
     return this.#find(id).model.served.stats()
   }

@@ -28,6 +28,8 @@ export class KernelRunner implements ModelRunner {
   readonly #pool: Address
   readonly #maxOutputs: number
   readonly #threads: number
+  /** Until the weights are there. */
+  #weights: WeightStream | undefined
   #team: KernelTeam | undefined
   /** Blocks that were ever in a table. */
   #numBlocksUsed = 0
@@ -105,8 +107,6 @@ export class KernelRunner implements ModelRunner {
       vocabSize,
     }
   }
-
-  #weights: WeightStream | undefined
 
   get kvBytes(): number {
     return this.#numBlocksUsed * this.#model.blockBytes
