@@ -60,6 +60,37 @@ for (const runner of RUNNERS)
     expect(stats.generatedTokens / stats.steps.decode).toBeGreaterThan(4)
   })
 
+test('where KV blocks run out, answers that wait their turn again are what they would have been', async ({
+  page,
+}) => {
+  // 40 blocks of 16 positions, of which 8 answers would like up to 128.
+  await load(page, { runner: 'kernels', maxRunning: 8, kvBudgetBytes: 40 * 16 * 2 * 4 * 4 * 32 * 4 })
+  const ask = (options: object) =>
+    page.evaluate(async (options) => {
+      const { client } = window
+      const prompts = Array.from({ length: 12 }, (_, index) =>
+        Array.from({ length: 30 + 9 * index }, (_, at) => 50 + ((at * 31 + index * 17) % 900)),
+      )
+      const answers = prompts.map((promptTokens, seed) =>
+        client.generate({
+          model: 'stories@2',
+          promptTokens,
+          maxTokens: 100,
+          seed,
+          ignoreEos: true,
+          ...options,
+        }),
+      )
+      const tokens = (await Promise.all(answers)).map(({ tokens }) => tokens)
+      return { tokens, stats: await client.stats('stories@2') }
+    }, options)
+  const short = await ask({})
+  expect(short.stats.preemptions).toBeGreaterThan(0)
+  expect(short.stats).toMatchObject({ running: 0, waiting: 0, failed: 0 })
+  await load(page, { runner: 'kernels', maxRunning: 1, speculation: 'off' })
+  expect(short.tokens).toEqual((await ask({ readPrefixCache: false })).tokens)
+})
+
 for (const runner of RUNNERS)
   test(`${runner}: after the loop is left at token 3 of 200 not one token is computed`, async ({ page }) => {
     await load(page, { runner })

@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { KERNEL_CHECKS, Workspace } from '../conformance/kernels/index.ts'
-import { test } from 'playwright/test'
+import { expect, test } from 'playwright/test'
+import { KERNEL_VARIANTS } from '../../packages/kernels/src/variant.ts'
 
 const DIST = join(import.meta.dirname, '../../packages/kernels/src/dist')
 
@@ -17,3 +18,8 @@ for (const variant of ['plain', 'relaxed'] as const) {
     })
   }
 }
+
+test('no build of the kernels weighs more than 100 kB', async () => {
+  for (const variant of KERNEL_VARIANTS)
+    expect((await stat(join(DIST, `kernels-${variant}.wasm`))).size).toBeLessThan(100_000)
+})

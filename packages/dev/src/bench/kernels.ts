@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { RandomShape } from '@tabserve/convert'
 import { makeRandomModel } from '@tabserve/convert'
 import type { Page } from 'playwright'
 import type { BenchContext, Figure, Suite } from './figure.ts'
@@ -21,6 +22,7 @@ const CASES = {
   'kernels q4': { runner: 'kernels', weights: 'q4' },
 } as const
 type Case = keyof typeof CASES
+type Shape = keyof typeof SHAPES
 const BASELINE: Case = 'onnxruntime int8'
 
 interface Opened {
@@ -35,12 +37,12 @@ export const kernels: Suite = {
     'ms per step, prompt tokens/s, load time: kernels against onnxruntime-web; 15M and 135M, 1 and 2 threads',
   async run(bench) {
     const figures: Figure[] = []
-    for (const [shape, dimensions] of Object.entries(SHAPES)) {
+    for (const shape of Object.keys(SHAPES) as Shape[]) {
       for (const weights of ['int8', 'q4'] as const) {
         bench.log(`Making a random ${shape} model, ${weights}.`)
         const out = join(bench.fixtures, `${shape}-${weights}`)
         await makeRandomModel({
-          shape: dimensions,
+          shape: SHAPES[shape],
           contextLength: CAPACITY,
           weights,
           out,
@@ -54,11 +56,7 @@ export const kernels: Suite = {
   },
 }
 
-async function measure(
-  { openHarness, log }: BenchContext,
-  shape: string,
-  threads: number,
-): Promise<Figure[]> {
+async function measure({ openHarness, log }: BenchContext, shape: Shape, threads: number): Promise<Figure[]> {
   const page = await openHarness()
   const name = `${shape}, ${threads} thread${threads > 1 ? 's' : ''}`
   const opened = new Map<Case, Opened>()
@@ -66,10 +64,7 @@ async function measure(
     opened.set(key as Case, await open(page, `/fixtures/bench/${shape}-${weights}/`, runner, threads))
   const id = (key: Case) => opened.get(key)?.id ?? 0
   const figures: Figure[] = []
-  if (threads === 1) {
-    const bandwidth = await page.evaluate(() => window.harness.readBandwidth(window.assets))
-    figures.push({ suite: 'kernels', case: name, metric: 'heap read', value: bandwidth / 1e9, unit: 'GB/s' })
-  }
+  if (threads === 1) figures.push(...(await bandwidth(page, name, id('kernels q4'), shape)))
   for (const [key, { loadMs, heapBytes }] of opened) {
     figures.push({ suite: 'kernels', case: `${name}, ${key}`, metric: 'load', value: loadMs, unit: 'ms' })
     if (heapBytes !== undefined)
@@ -94,6 +89,30 @@ async function measure(
   }
   await page.close()
   return figures
+}
+
+/** How fast the heap can be read at all, and how much of that a step of one row uses: all 4-bit weights go by once. */
+async function bandwidth(page: Page, name: string, id: number, shape: Shape): Promise<Figure[]> {
+  const { read, step } = await interleave(
+    {
+      read: () => page.evaluate(() => window.harness.readBandwidth(window.assets)),
+      step: async () => median(await timeSteps(page, id, 1, 64)),
+    },
+    ROUNDS,
+  )
+  const share = (weightBytes(SHAPES[shape]) / (step / 1000) / read) * 100
+  const figure = { suite: 'kernels', case: name }
+  return [
+    { ...figure, metric: 'heap read', value: read / 1e9, unit: 'GB/s' },
+    { ...figure, case: `${name}, kernels q4, batch 1`, metric: 'of heap read', value: share, unit: '%' },
+  ]
+}
+
+/** Bytes of a tied model's matrices in 4-bit blocks: 18 for 32 weights. */
+function weightBytes({ hiddenSize, layers, heads, kvHeads, hiddenDim, vocabSize }: RandomShape): number {
+  const headDim = hiddenSize / heads
+  const perLayer = hiddenSize * (2 * hiddenSize + 2 * kvHeads * headDim + 3 * hiddenDim)
+  return ((layers * perLayer + vocabSize * hiddenSize) * 18) / 32
 }
 
 /** All cases in turns; the kernels' figures say how much faster than onnxruntime they are. */
