@@ -5,6 +5,7 @@ import { Sampler } from '../../packages/engine/src/sampler.ts'
 import { FARTHEST, weightOf } from '../../packages/engine/src/weight.ts'
 import { resolveSampling } from '../../packages/engine/src/sampling-params.ts'
 import type { SamplingParams } from '../../packages/protocol/src/index.ts'
+import { largestOf } from './fake-runner.ts'
 
 const none = new TokenHistory([])
 
@@ -133,4 +134,31 @@ test('log-probabilities are those of the model, before any option changes the lo
   expect(logprob?.logprob).toBeCloseTo(Math.log(0.3), 5)
   expect(logprob?.top.map((entry) => entry.token)).toEqual([1, 2])
   expect(logprob?.top[0]?.logprob).toBeCloseTo(Math.log(0.5), 5)
+})
+
+test('the largest logits alone give, bit for bit, the draws of whole rows', () => {
+  const random = new Random(23)
+  const failures: string[] = []
+  for (let round = 0; round < 400; round++) {
+    const vocabSize = 70 + Math.floor(random.next() * 200)
+    const options: SamplingParams = {
+      temperature: random.next() < 0.2 ? 0 : 0.2 + 2 * random.next(),
+      topK: 1 + Math.floor(random.next() * 64),
+      topP: random.next() < 0.3 ? 1 : 0.05 + random.next() * 0.9,
+      minP: random.next() < 0.5 ? 0 : random.next() * 0.5,
+      seed: round,
+    }
+    const whole = samplerOf(options, vocabSize)
+    const part = samplerOf(options, vocabSize)
+    for (let draw = 0; draw < 20; draw++) {
+      // In steps, so that there are equal ones at the edge.
+      const logits = Float32Array.from({ length: vocabSize }, () => Math.round(random.next() * 40) / 4)
+      const tokens = Int32Array.from(largestOf(logits, part.top))
+      const values = Float32Array.from(tokens, (token) => logits[token]!)
+      const wanted = whole.sample(logits, none).token
+      const found = part.sample(values, none, tokens).token
+      if (found !== wanted) failures.push(JSON.stringify({ options, wanted, found }))
+    }
+  }
+  expect(failures).toEqual([])
 })

@@ -10,7 +10,7 @@ import { Team } from './team'
  */
 
 export { activationBytes, prepare } from './activations'
-export { MAX_ROWS, attend, attendFloat16, attendFloat32, attendInt8 } from './attention'
+export { MAX_ROWS, attend } from './attention'
 export { dismiss, forward, serve } from './decoder'
 export { embed } from './embedding'
 export { softcap } from './exponential'
@@ -19,18 +19,6 @@ export { packFloat16, packFloat32, packInt8, packUint4, packUint4Scales } from '
 export { BLOCK_TOKENS, blockBytes, keysOf, storeHead } from './kv-cache'
 export { rmsNorm } from './norm'
 export { product } from './product'
-export {
-  float16Tokens1,
-  float16Tokens2,
-  float16Tokens3,
-  float16Tokens4,
-  float32Tokens1,
-  float32Tokens2,
-  float32Tokens3,
-  float32Tokens4,
-} from './product-float'
-export { int8Tokens1, int8Tokens2, int8Tokens3, int8Tokens4 } from './product-int8'
-export { uint4Tokens1, uint4Tokens2, uint4Tokens3, uint4Tokens4 } from './product-uint4'
 export { rotate } from './rotary'
 export { selectTop } from './select'
 export { readAll } from './bandwidth'

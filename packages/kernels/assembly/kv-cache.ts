@@ -70,7 +70,6 @@ function storeScale(to: usize, from: usize, size: i32): f32 {
   return scale > 0 ? 1 / scale : 0
 }
 
-
 @inline
 function storeEach<T>(to: usize, step: usize, from: usize, size: i32, inverse: f32): void {
   for (const end = from + ((<usize>size) << 2); from < end; from += 4, to += step) {

@@ -59,16 +59,13 @@ function tile<T>(
   if (tokens > 3) put(to + 3 * toStride, low3, high3, rowsLeft)
 }
 
-
 @inline
 function four<T>(at: usize): v128 {
   return sizeof<T>() == 4 ? v128.load(at) : halves(at)
 }
 
-/** All panels from row `first` to `end`. */
-@inline
-function panels<T>(
-  tokens: i32,
+/** All panels from row `first` to `end`, for as many tokens as `N` says. */
+export function panelsFloat<T, N>(
   matrix: Matrix,
   from: usize,
   stride: usize,
@@ -82,107 +79,6 @@ function panels<T>(
   let out = to + ((<usize>first) << 2)
   for (let row = first; row < end; row += PANEL_ROWS, weights += step, out += 32) {
     const left = matrix.rows - row
-    tile<T>(tokens, weights, matrix.columns, from, stride, out, toStride, left)
+    tile<T>(offsetof<N>(), weights, matrix.columns, from, stride, out, toStride, left)
   }
-}
-
-/*
- * One function for each number of tokens. The entry file exports them all, so that the optimiser leaves them apart: in one large function
- * browsers run out of registers and the products take up to twice as long.
- */
-
-export function float32Tokens1(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<f32>(1, matrix, from, stride, to, toStride, first, end)
-}
-
-export function float32Tokens2(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<f32>(2, matrix, from, stride, to, toStride, first, end)
-}
-
-export function float32Tokens3(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<f32>(3, matrix, from, stride, to, toStride, first, end)
-}
-
-export function float32Tokens4(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<f32>(4, matrix, from, stride, to, toStride, first, end)
-}
-
-export function float16Tokens1(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<u16>(1, matrix, from, stride, to, toStride, first, end)
-}
-
-export function float16Tokens2(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<u16>(2, matrix, from, stride, to, toStride, first, end)
-}
-
-export function float16Tokens3(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<u16>(3, matrix, from, stride, to, toStride, first, end)
-}
-
-export function float16Tokens4(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels<u16>(4, matrix, from, stride, to, toStride, first, end)
 }

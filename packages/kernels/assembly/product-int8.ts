@@ -95,17 +95,14 @@ function tile(
   if (tokens > 3) put(to + 3 * toStride, f32x4.mul(low3, factor), f32x4.mul(high3, factor), rowsLeft)
 }
 
-
 @inline
 function addBlock(sum: v128, dot: v128, scale: v128, factors: usize): v128 {
   const scaled = f32x4.mul(f32x4.convert_i32x4_s(dot), v128.load_splat<f32>(factors))
   return madd(scaled, scale, sum)
 }
 
-/** All panels from row `first` to `end`. */
-@inline
-function panels(
-  tokens: i32,
+/** All panels from row `first` to `end`, for as many tokens as `N` says. */
+export function panelsInt8<N>(
   matrix: Matrix,
   from: usize,
   stride: usize,
@@ -126,59 +123,19 @@ function panels(
   let out = to + ((<usize>first) << 2)
   for (let row = first; row < end; row += PANEL_ROWS, weights += step, scales += scaleBytes, out += 32) {
     const left = matrix.rows - row
-    tile(tokens, weights, scales, scaleStep, factor, blocks, from, factors, stride, out, toStride, left)
+    tile(
+      offsetof<N>(),
+      weights,
+      scales,
+      scaleStep,
+      factor,
+      blocks,
+      from,
+      factors,
+      stride,
+      out,
+      toStride,
+      left,
+    )
   }
-}
-
-/*
- * One function for each number of tokens. The entry file exports them all, so that the optimiser leaves them apart: in one large function
- * browsers run out of registers and the products take up to twice as long.
- */
-
-export function int8Tokens1(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(1, matrix, from, stride, to, toStride, first, end)
-}
-
-export function int8Tokens2(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(2, matrix, from, stride, to, toStride, first, end)
-}
-
-export function int8Tokens3(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(3, matrix, from, stride, to, toStride, first, end)
-}
-
-export function int8Tokens4(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(4, matrix, from, stride, to, toStride, first, end)
 }

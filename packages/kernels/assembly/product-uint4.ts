@@ -156,12 +156,10 @@ function dotBlock(at: usize, a: v128, b: v128, c: v128, d: v128, e: v128, f: v12
   )
 }
 
-
 @inline
 function dotPart(pair: v128, first: v128, second: v128): v128 {
   return i16x8.add(products(first, lowNibbles(pair)), products(second, highNibbles(pair)))
 }
-
 
 @inline
 function addProducts(sum: v128, activations: v128, nibbles: v128): v128 {
@@ -177,18 +175,15 @@ function products(activations: v128, nibbles: v128): v128 {
   return i16x8.add(even, odd)
 }
 
-
 @inline
 function lowNibbles(pair: v128): v128 {
   return v128.and(pair, i8x16.splat(15))
 }
 
-
 @inline
 function highNibbles(pair: v128): v128 {
   return v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15))
 }
-
 
 @inline
 function addBlock(sum: v128, dot: v128, scale: v128, factors: usize): v128 {
@@ -197,10 +192,8 @@ function addBlock(sum: v128, dot: v128, scale: v128, factors: usize): v128 {
   return madd(f32x4.sub(scaled, v128.load_splat<f32>(factors, 4)), scale, sum)
 }
 
-/** All panels from row `first` to `end`. */
-@inline
-function panels(
-  tokens: i32,
+/** All panels from row `first` to `end`, for as many tokens as `N` says. */
+export function panelsUint4<N>(
   matrix: Matrix,
   from: usize,
   stride: usize,
@@ -220,60 +213,7 @@ function panels(
   let out = to + ((<usize>first) << 2)
   for (let row = first; row < end; row += PANEL_ROWS, weights += step, scales += scaleBytes, out += 32) {
     const left = matrix.rows - row
-    if (tokens == 1) tileOne(weights, scales, factor, blocks, from, factors, out, left)
-    else tileMany(tokens, weights, scales, factor, blocks, from, factors, stride, out, toStride, left)
+    if (offsetof<N>() == 1) tileOne(weights, scales, factor, blocks, from, factors, out, left)
+    else tileMany(offsetof<N>(), weights, scales, factor, blocks, from, factors, stride, out, toStride, left)
   }
-}
-
-/*
- * One function for each number of tokens. The entry file exports them all, so that the optimiser leaves them apart: in one large function
- * browsers run out of registers and the products take up to twice as long.
- */
-
-export function uint4Tokens1(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(1, matrix, from, stride, to, toStride, first, end)
-}
-
-export function uint4Tokens2(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(2, matrix, from, stride, to, toStride, first, end)
-}
-
-export function uint4Tokens3(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(3, matrix, from, stride, to, toStride, first, end)
-}
-
-export function uint4Tokens4(
-  matrix: Matrix,
-  from: usize,
-  stride: i32,
-  to: usize,
-  toStride: i32,
-  first: i32,
-  end: i32,
-): void {
-  panels(4, matrix, from, stride, to, toStride, first, end)
 }

@@ -1,17 +1,9 @@
 import { activationBytes } from './activations'
+import { Four, One, Three, Two } from './count'
 import { Matrix, MatrixKind, PANEL_ROWS, panelBytes } from './matrix'
-import {
-  float16Tokens1,
-  float16Tokens2,
-  float16Tokens3,
-  float16Tokens4,
-  float32Tokens1,
-  float32Tokens2,
-  float32Tokens3,
-  float32Tokens4,
-} from './product-float'
-import { int8Tokens1, int8Tokens2, int8Tokens3, int8Tokens4 } from './product-int8'
-import { uint4Tokens1, uint4Tokens2, uint4Tokens3, uint4Tokens4 } from './product-uint4'
+import { panelsFloat } from './product-float'
+import { panelsInt8 } from './product-int8'
+import { panelsUint4 } from './product-uint4'
 
 /** Bytes of weights that go past all tokens before the next ones are read: they stay in the innermost cache. */
 const CACHED_BYTES: i32 = 16384
@@ -55,28 +47,26 @@ function panels(
   first: i32,
   end: i32,
 ): void {
+  if (tokens == 1) panelsOf<One>(matrix, from, stride, to, toStride, first, end)
+  else if (tokens == 2) panelsOf<Two>(matrix, from, stride, to, toStride, first, end)
+  else if (tokens == 3) panelsOf<Three>(matrix, from, stride, to, toStride, first, end)
+  else panelsOf<Four>(matrix, from, stride, to, toStride, first, end)
+}
+
+function panelsOf<N>(
+  matrix: Matrix,
+  from: usize,
+  stride: i32,
+  to: usize,
+  toStride: i32,
+  first: i32,
+  end: i32,
+): void {
   const kind = matrix.kind
-  if (kind == MatrixKind.uint4) {
-    if (tokens == 1) uint4Tokens1(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 2) uint4Tokens2(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 3) uint4Tokens3(matrix, from, stride, to, toStride, first, end)
-    else uint4Tokens4(matrix, from, stride, to, toStride, first, end)
-  } else if (kind == MatrixKind.int8) {
-    if (tokens == 1) int8Tokens1(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 2) int8Tokens2(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 3) int8Tokens3(matrix, from, stride, to, toStride, first, end)
-    else int8Tokens4(matrix, from, stride, to, toStride, first, end)
-  } else if (kind == MatrixKind.float32) {
-    if (tokens == 1) float32Tokens1(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 2) float32Tokens2(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 3) float32Tokens3(matrix, from, stride, to, toStride, first, end)
-    else float32Tokens4(matrix, from, stride, to, toStride, first, end)
-  } else {
-    if (tokens == 1) float16Tokens1(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 2) float16Tokens2(matrix, from, stride, to, toStride, first, end)
-    else if (tokens == 3) float16Tokens3(matrix, from, stride, to, toStride, first, end)
-    else float16Tokens4(matrix, from, stride, to, toStride, first, end)
-  }
+  if (kind == MatrixKind.uint4) panelsUint4<N>(matrix, from, stride, to, toStride, first, end)
+  else if (kind == MatrixKind.int8) panelsInt8<N>(matrix, from, stride, to, toStride, first, end)
+  else if (kind == MatrixKind.float32) panelsFloat<f32, N>(matrix, from, stride, to, toStride, first, end)
+  else panelsFloat<u16, N>(matrix, from, stride, to, toStride, first, end)
 }
 
 function addBias(bias: usize, tokens: i32, to: usize, toStride: i32, first: i32, end: i32): void {

@@ -1,6 +1,6 @@
 /**
  * The `top` largest of `count` logits: their ids, ascending, and their values. Of equal ones at the edge the lowest ids are taken; NaN
- * never is. Where fewer are left, the rest has id −1.
+ * never is. Where fewer are left, the rest has id −1 and no number as its value.
  * @param ids i32 [top], values f32 [top]
  */
 export function selectTop(logits: usize, count: i32, top: i32, ids: usize, values: usize): void {
@@ -25,7 +25,10 @@ export function selectTop(logits: usize, count: i32, top: i32, ids: usize, value
     }
     id++
   }
-  for (; found < top; found++) store<i32>(ids + ((<usize>found) << 2), -1)
+  for (; found < top; found++) {
+    store<i32>(ids + ((<usize>found) << 2), -1)
+    store<f32>(values + ((<usize>found) << 2), NaN)
+  }
 }
 
 /** Takes out the smallest value, of equal ones the last: it has the highest id. The order stays. */

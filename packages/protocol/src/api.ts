@@ -58,7 +58,7 @@ export interface LoadRequest extends ServingOptions {
 export interface ServingOptions {
   /** Positions of one request, prompt and answer. Default: the model's context. */
   readonly contextLength?: number
-  /** Answers computed at once: one KV row each. 1 turns batching off. Fewer where `kvBudgetBytes` holds fewer. 1 to 64, default 8. */
+  /** Answers computed at once. 1 turns batching off. Fewer where `kvBudgetBytes` holds fewer KV rows (onnxruntime); the kernels share it in blocks. 1 to 64, default 8. */
   readonly maxRunning?: number
   /** Answers that may wait; one more is refused with `queue_full`. Default 100. */
   readonly maxWaiting?: number
@@ -70,7 +70,7 @@ export interface ServingOptions {
   readonly maxTokensPerStep?: number
   /** Prompts are read in pieces so small that running answers wait at most about this long for their next token. Default 100. */
   readonly targetGapMs?: number
-  /** Guesses the next tokens of a lone answer from what it has already said. `auto`: while it pays. Default `auto`. */
+  /** Guesses the next tokens of an answer from what it has already said; onnxruntime of a lone one only. `auto`: while it pays. Default `auto`. */
   readonly speculation?: 'auto' | 'off'
 }
 

@@ -147,11 +147,12 @@ export class KernelBatch {
 }
 
 /** The rows of logits that a step's runs want, run by run. */
-export function outputsOf(runs: readonly Run[]): Output[] {
+export function outputsOf(runs: readonly Run[], vocabSize: number): Output[] {
   return runs.flatMap(({ tokens, wantLogits, top }, run) => {
     if (wantLogits === 'none') return []
     const wanted = wantLogits === 'last' ? [tokens.length - 1] : [...tokens.keys()]
-    return wanted.map((token) => ({ run, token, top: top <= MAX_TOP ? top : 0 }))
+    const picked = Math.min(top, vocabSize)
+    return wanted.map((token) => ({ run, token, top: picked <= MAX_TOP ? picked : 0 }))
   })
 }
 

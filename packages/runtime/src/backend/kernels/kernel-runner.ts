@@ -123,7 +123,7 @@ export class KernelRunner implements ModelRunner {
 
   async run({ runs }: Step): Promise<StepResult> {
     for (const { kv } of runs) if ('blocks' in kv) this.#reserve(Math.max(...kv.blocks) + 1)
-    const outputs = outputsOf(runs)
+    const outputs = outputsOf(runs, this.capabilities.vocabSize)
     if (outputs.length > this.#maxOutputs) return this.#runInParts(runs, outputs)
     this.#batch.write(runs, outputs)
     this.#kernels.forward(this.#model.model, this.#batch.address, this.#threads)
