@@ -82,6 +82,7 @@ function largest(from: usize): f32 {
   return maxLane(most)
 }
 
+
 @inline
 function rounded(from: usize, inverse: v128): v128 {
   return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(from), inverse)))

@@ -149,6 +149,7 @@ function weightOf<T>(weight: usize, scales: usize, slot: usize): v128 {
   return sizeof<T>() == 1 ? f32x4.mul(x, v128.load_splat<f32>(scales + (slot << 2))) : x
 }
 
+
 @inline
 function put(to: usize, a: v128, b: v128, c: v128, d: v128): void {
   v128.store(to, a)

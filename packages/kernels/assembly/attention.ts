@@ -1,6 +1,6 @@
 import { One, Three, Two } from './count'
 import { exp4, softcap } from './exponential'
-import { BLOCK_TOKENS, KvCache, KvKind, headBytes, keysOf } from './kv-cache'
+import { BLOCK_TOKENS, KvCache, KvKind, keysOf, valuesOffset } from './kv-cache'
 import { addRows, addValues } from './attention-values'
 import { scoreRow, scoreRows } from './attention-scores'
 import { maxLane, sumLanes } from './simd'
@@ -80,7 +80,7 @@ function attendOver<T>(
       const begin = block * BLOCK_TOKENS
       const to = scores + ((<usize>(begin - start)) << 2)
       for (let row = max(0, begin - position) * heads; row < rows;) {
-        const count = together(rows - row)
+        const count = together<T>(rows - row)
         const q = queryOf(shape, query, row, heads, size)
         const r = queryOf(shape, query, row + 1, heads, size)
         const s = queryOf(shape, query, row + 2, heads, size)
@@ -97,7 +97,7 @@ function attendOver<T>(
     softmax(shape, scores + <usize>row * stride, firstSeen(shape.window, own) - start, own + 1 - start)
     memory.fill(outOf(shape, out, row, heads, size), 0, (<usize>size) << 2)
   }
-  const valueOffset = <usize>(cache.kvHeads * headBytes(cache.kind, size))
+  const valueOffset = valuesOffset(cache)
   for (let block = firstBlock; block < endBlock; block++) {
     const keys = keysOf(cache, load<i32>(table + ((<usize>block) << 2)), layer, kvHead)
     const begin = block * BLOCK_TOKENS
@@ -107,7 +107,7 @@ function attendOver<T>(
       const end = min(own + 1 - begin, BLOCK_TOKENS)
       // Heads of one token see the same positions, and so do all tokens behind a block that is full for the first of them.
       const sameEnd = shape.window == 0 && end == BLOCK_TOKENS ? rows : (row / heads + 1) * heads
-      const count = together(sameEnd - row)
+      const count = together<T>(sameEnd - row)
       if (from < end) {
         const weights = scores + <usize>row * stride + ((<usize>(begin - start)) << 2)
         const values = keys + valueOffset
@@ -123,9 +123,13 @@ function attendOver<T>(
   }
 }
 
-/** How many rows to do at once: threes, or twos where a three would leave one alone. */
+/**
+ * How many rows to do at once. Three share more of what int8 and fp16 cost to unpack, or two where a three would leave one alone; of fp32 three
+ * need more registers than there are.
+ */
 @inline
-function together(left: i32): i32 {
+function together<T>(left: i32): i32 {
+  if (sizeof<T>() == 4) return min(left, 2)
   return left == 4 ? 2 : min(left, 3)
 }
 
@@ -135,10 +139,12 @@ function firstSeen(window: i32, position: i32): i32 {
   return window > 0 ? max(0, position - window + 1) : 0
 }
 
+
 @inline
 function queryOf(shape: AttentionShape, query: usize, row: i32, heads: i32, size: i32): usize {
   return query + ((<usize>((row / heads) * shape.queryStride + (row % heads) * size)) << 2)
 }
+
 
 @inline
 function outOf(shape: AttentionShape, out: usize, row: i32, heads: i32, size: i32): usize {

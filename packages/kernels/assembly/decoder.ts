@@ -253,16 +253,19 @@ function logits(model: Model, batch: Batch, postNorm: usize, thread: i32, thread
   meet(model.team, threads)
 }
 
+
 @inline
 function hiddenOf(model: Model, token: i32): usize {
   return model.scratch.hidden + ((<usize>(token * model.hiddenSize)) << 2)
 }
+
 
 @inline
 function queryKeyValueOf(model: Model, token: i32): usize {
   const width = (model.heads + 2 * model.kvHeads) * model.headDim
   return model.scratch.queryKeyValue + ((<usize>(token * width)) << 2)
 }
+
 
 @inline
 function attendedOf(model: Model, token: i32): usize {

@@ -32,6 +32,7 @@ export function softcap(at: usize, count: i32, cap: f32): void {
   for (; at < end; at += 4) store<f32>(at, f32x4.extract_lane(capped(v128.load_splat<f32>(at), cap), 0))
 }
 
+
 @inline
 function capped(x: v128, cap: f32): v128 {
   return f32x4.mul(f32x4.splat(cap), tanh4(f32x4.div(x, f32x4.splat(cap))))

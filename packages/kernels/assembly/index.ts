@@ -16,7 +16,7 @@ export { embed } from './embedding'
 export { softcap } from './exponential'
 export { applyGate } from './gate'
 export { packFloat16, packFloat32, packInt8, packUint4, packUint4Scales } from './interleave'
-export { BLOCK_TOKENS, blockBytes, keysOf, storeHead } from './kv-cache'
+export { BLOCK_TOKENS, blockBytes, copyBlock, keysOf, storeHead } from './kv-cache'
 export { rmsNorm } from './norm'
 export { product } from './product'
 export { rotate } from './rotary'
@@ -90,12 +90,14 @@ export function setKvCache(
   layers: i32,
   kvHeads: i32,
   headDim: i32,
+  slabBlocks: i32,
 ): void {
   cache.base = base
   cache.kind = kind
   cache.layers = layers
   cache.kvHeads = kvHeads
   cache.headDim = headDim
+  cache.slabBlocks = slabBlocks
 }
 
 export function setLayer(

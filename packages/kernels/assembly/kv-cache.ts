@@ -12,8 +12,9 @@ export namespace KvKind {
 export const BLOCK_TOKENS: i32 = 16
 
 /**
- * The pool: block after block, each of all layers: [layers][keys, values][kvHeads][head]. A head's keys lie [headDim][16], positions side
- * by side, so that one load serves four scores; its values [16][headDim]. An int8 head ends with f32 [16], a scale a position.
+ * The pool, slab after slab of `slabBlocks` blocks: [layers][kvHeads][keys, values][slabBlocks][head], so that the keys of one head in neighbouring
+ * blocks are neighbours in memory, and the pool can grow by slabs. A head's keys in one block lie [headDim][16], positions side by side: one load
+ * serves four scores; its values [16][headDim]. Both end, in int8, with f32 [16], a scale a position.
  */
 @unmanaged
 export class KvCache {
@@ -22,6 +23,7 @@ export class KvCache {
   layers: i32
   kvHeads: i32
   headDim: i32
+  slabBlocks: i32
 }
 
 /** Bytes of one head's keys, or values, in one block. */
@@ -34,19 +36,39 @@ export function blockBytes(cache: KvCache): i32 {
   return 2 * cache.layers * cache.kvHeads * headBytes(cache.kind, cache.headDim)
 }
 
-/** Where a head's keys of a block lie; its values are `kvHeads · headBytes` further. */
+/** Where a head's keys of a block lie; its values are `valuesOffset` further. */
 @inline
 export function keysOf(cache: KvCache, block: i32, layer: i32, head: i32): usize {
-  const bytes = headBytes(cache.kind, cache.headDim)
-  const within = (layer * 2 * cache.kvHeads + head) * bytes
-  return cache.base + <usize>block * <usize>blockBytes(cache) + <usize>within
+  const slab = block / cache.slabBlocks
+  const bytes = <usize>headBytes(cache.kind, cache.headDim)
+  const run = <usize>((layer * cache.kvHeads + head) * 2 * cache.slabBlocks + (block % cache.slabBlocks))
+  return cache.base + <usize>slab * <usize>cache.slabBlocks * <usize>blockBytes(cache) + run * bytes
+}
+
+
+@inline
+export function valuesOffset(cache: KvCache): usize {
+  return <usize>(cache.slabBlocks * headBytes(cache.kind, cache.headDim))
+}
+
+/** Copies a whole block, of all layers. */
+export function copyBlock(cache: KvCache, from: i32, to: i32): void {
+  const bytes = <usize>headBytes(cache.kind, cache.headDim)
+  const values = valuesOffset(cache)
+  for (let layer = 0; layer < cache.layers; layer++) {
+    for (let head = 0; head < cache.kvHeads; head++) {
+      const source = keysOf(cache, from, layer, head)
+      const target = keysOf(cache, to, layer, head)
+      memory.copy(target, source, bytes)
+      memory.copy(target + values, source + values, bytes)
+    }
+  }
 }
 
 /** Keeps one head's key and value of one position. @param key, value f32 [headDim] @param slot position within the block. */
 export function storeHead(cache: KvCache, keys: usize, slot: i32, key: usize, value: usize): void {
   const size = cache.headDim
-  const bytes = headBytes(cache.kind, size)
-  const values = keys + <usize>(cache.kvHeads * bytes)
+  const values = keys + valuesOffset(cache)
   if (cache.kind == KvKind.float32) {
     storeEach<f32>(keys + ((<usize>slot) << 2), BLOCK_TOKENS * 4, key, size, 1)
     storeEach<f32>(values + <usize>(slot * size * 4), 4, value, size, 1)
@@ -69,6 +91,7 @@ function storeScale(to: usize, from: usize, size: i32): f32 {
   store<f32>(to, scale)
   return scale > 0 ? 1 / scale : 0
 }
+
 
 @inline
 function storeEach<T>(to: usize, step: usize, from: usize, size: i32, inverse: f32): void {

@@ -59,6 +59,7 @@ function tile<T>(
   if (tokens > 3) put(to + 3 * toStride, low3, high3, rowsLeft)
 }
 
+
 @inline
 function four<T>(at: usize): v128 {
   return sizeof<T>() == 4 ? v128.load(at) : halves(at)

@@ -95,6 +95,7 @@ function tile(
   if (tokens > 3) put(to + 3 * toStride, f32x4.mul(low3, factor), f32x4.mul(high3, factor), rowsLeft)
 }
 
+
 @inline
 function addBlock(sum: v128, dot: v128, scale: v128, factors: usize): v128 {
   const scaled = f32x4.mul(f32x4.convert_i32x4_s(dot), v128.load_splat<f32>(factors))

@@ -156,10 +156,12 @@ function dotBlock(at: usize, a: v128, b: v128, c: v128, d: v128, e: v128, f: v12
   )
 }
 
+
 @inline
 function dotPart(pair: v128, first: v128, second: v128): v128 {
   return i16x8.add(products(first, lowNibbles(pair)), products(second, highNibbles(pair)))
 }
+
 
 @inline
 function addProducts(sum: v128, activations: v128, nibbles: v128): v128 {
@@ -175,15 +177,18 @@ function products(activations: v128, nibbles: v128): v128 {
   return i16x8.add(even, odd)
 }
 
+
 @inline
 function lowNibbles(pair: v128): v128 {
   return v128.and(pair, i8x16.splat(15))
 }
 
+
 @inline
 function highNibbles(pair: v128): v128 {
   return v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15))
 }
+
 
 @inline
 function addBlock(sum: v128, dot: v128, scale: v128, factors: usize): v128 {

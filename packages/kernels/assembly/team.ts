@@ -47,6 +47,7 @@ export function awaitStep(team: Team, seen: i32): i32 {
   return -1
 }
 
+
 @inline
 function advance(team: usize, counter: usize, threads: i32): void {
   if (ASC_FEATURE_THREADS) {

@@ -41,6 +41,7 @@ export interface KernelExports {
     layers: number,
     kvHeads: number,
     headDim: number,
+    slabBlocks: number,
   ): void
   setLayer(
     layer: Address,
@@ -139,6 +140,7 @@ export interface KernelExports {
   applyGate(activation: Activation, gate: Address, up: Address, count: number): void
   softcap(at: Address, count: number, cap: number): void
   blockBytes(cache: Address): number
+  copyBlock(cache: Address, from: number, to: number): void
   keysOf(cache: Address, block: number, layer: number, head: number): Address
   storeHead(cache: Address, keys: Address, slot: number, key: Address, value: Address): void
   attend(

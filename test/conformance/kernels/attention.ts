@@ -6,6 +6,8 @@ import type { Workspace } from './workspace.ts'
 const LAYERS = 2
 const LAYER = 1
 const KV_HEADS = 2
+/** Blocks a slab: tables cross from one to the next. */
+const SLAB = 2
 
 export const attentionChecks = {
   'attention over fp32 blocks equals a slow reference'(workspace: Workspace): void {
@@ -87,10 +89,12 @@ class Setting {
     this.shape = shape
     this.#workspace = workspace
     this.#cache = workspace.allocate(kernels.KV_CACHE_BYTES.value as number)
-    kernels.setKvCache(this.#cache, 0, kind, LAYERS, KV_HEADS, headDim)
+    kernels.setKvCache(this.#cache, 0, kind, LAYERS, KV_HEADS, headDim, SLAB)
     const blocks = Math.ceil(length / 16)
-    const pool = workspace.put(new Uint8Array(kernels.blockBytes(this.#cache) * (blocks + 2)).fill(255))
-    kernels.setKvCache(this.#cache, pool, kind, LAYERS, KV_HEADS, headDim)
+    const pool = workspace.put(
+      new Uint8Array(kernels.blockBytes(this.#cache) * (blocks + 2 + SLAB)).fill(255),
+    )
+    kernels.setKvCache(this.#cache, pool, kind, LAYERS, KV_HEADS, headDim, SLAB)
     this.#attention = workspace.allocate(kernels.ATTENTION_SHAPE_BYTES.value as number)
     const stride = group * headDim
     kernels.setAttentionShape(this.#attention, group, stride, stride, window, this.#scale, softcap)

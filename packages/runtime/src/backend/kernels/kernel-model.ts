@@ -20,8 +20,8 @@ export interface KernelModel {
   readonly cache: Address
   readonly blockBytes: number
   readonly sinks: readonly WeightSink[]
-  /** Says where the pool of KV blocks begins: behind everything else, so that it can grow. */
-  place(pool: Address): void
+  /** Says where the pool of KV blocks begins, behind everything else, and by how many blocks it grows. */
+  place(pool: Address, slabBlocks: number): void
 }
 
 /** Allocates and fills the records of `assembly/model.ts`. */
@@ -40,8 +40,9 @@ export function layOutModel(
   const team = record(heap, kernels.TEAM_BYTES)
   const layerBytes = kernels.LAYER_BYTES.value as number
   const firstLayer = heap.allocate(layers * layerBytes)
-  const place = (pool: Address) => kernels.setKvCache(cache, pool, room.kvKind, layers, kvHeads, headDim)
-  place(0)
+  const place = (pool: Address, slabBlocks: number) =>
+    kernels.setKvCache(cache, pool, room.kvKind, layers, kvHeads, headDim, slabBlocks)
+  place(0, 1)
   for (let layer = 0; layer < layers; layer++)
     setLayer(kernels, heap, weights, graph, traits, room, layer, firstLayer + layer * layerBytes)
   const embedding = weights.matrix('embedding')

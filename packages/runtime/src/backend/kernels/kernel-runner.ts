@@ -31,8 +31,10 @@ export class KernelRunner implements ModelRunner {
   /** Until the weights are there. */
   #weights: WeightStream | undefined
   #team: KernelTeam | undefined
-  /** Blocks that were ever in a table. */
-  #numBlocksUsed = 0
+  /** The pool grows by so many blocks, whose KV lies together. */
+  readonly #slabBlocks: number
+  /** Blocks of the slabs that there are. */
+  #numBlocksHeld = 0
 
   /**
    * @param chunks the bytes of the external data file, in order.
@@ -86,17 +88,19 @@ export class KernelRunner implements ModelRunner {
     this.#batch = new KernelBatch(kernels, heap, room)
     this.#weights = new WeightStream(heap, this.#model.sinks)
     this.#pool = heap.allocate(0)
-    this.#model.place(this.#pool)
-    const numBlocks = Math.min(
+    const numAffordable = Math.min(
       maxRunning * tableLength,
       Math.floor(options.kvBudgetBytes / this.#model.blockBytes),
       Math.floor((MAX_HEAP_BYTES - this.#pool) / this.#model.blockBytes),
     )
-    if (numBlocks < tableLength) {
+    if (numAffordable < tableLength) {
       const needed = tableLength * this.#model.blockBytes
       const message = `The KV of one context of ${contextLength} positions takes ${needed} bytes, more than there is room for. Raise kvBudgetBytes, or lower contextLength.`
       throw new EngineError('bad_request', message)
     }
+    this.#slabBlocks = slabBlocksFor(numAffordable, tableLength)
+    this.#model.place(this.#pool, this.#slabBlocks)
+    const numBlocks = this.#slabBlocks * Math.floor(numAffordable / this.#slabBlocks)
     this.capabilities = {
       mixed: true,
       batchedPrefill: true,
@@ -109,7 +113,7 @@ export class KernelRunner implements ModelRunner {
   }
 
   get kvBytes(): number {
-    return this.#numBlocksUsed * this.#model.blockBytes
+    return this.#numBlocksHeld * this.#model.blockBytes
   }
 
   get maxKvBytes(): number {
@@ -139,12 +143,9 @@ export class KernelRunner implements ModelRunner {
   }
 
   copyKv(copies: readonly KvCopy[]): void {
-    const { blockBytes } = this.#model
     for (const { from, to } of copies) {
       this.#reserve(Math.max(from, to) + 1)
-      const begin = this.#pool + from * blockBytes
-      const bytes = this.#heap.bytesAt(0, this.#heap.memory.buffer.byteLength)
-      bytes.copyWithin(this.#pool + to * blockBytes, begin, begin + blockBytes)
+      this.#kernels.copyBlock(this.#model.cache, from, to)
     }
   }
 
@@ -166,11 +167,12 @@ export class KernelRunner implements ModelRunner {
 
   /** Makes room for blocks below `end`. Throws `RangeError` where the machine has no more memory. */
   #reserve(end: number): void {
-    if (end <= this.#numBlocksUsed) return
+    if (end <= this.#numBlocksHeld) return
     const { numBlocks } = this.capabilities.paged ?? { numBlocks: 0 }
     if (end > numBlocks) throw new Error(`block ${end - 1} of ${numBlocks}`)
-    this.#heap.reserve(this.#pool + end * this.#model.blockBytes)
-    this.#numBlocksUsed = end
+    const numHeld = this.#slabBlocks * Math.ceil(end / this.#slabBlocks)
+    this.#heap.reserve(this.#pool + numHeld * this.#model.blockBytes)
+    this.#numBlocksHeld = numHeld
   }
 
   /** Reads the same tokens again for each part of the logits: the KV it writes is the same each time. */
@@ -211,4 +213,9 @@ function heapBytes(
 function bytesOf(shape: readonly number[], dtype: DecoderTraits['tensors'][number]['dtype']): number {
   const bytes = { float32: 4, float16: 2, int8: 1, uint4: 0.5 }[dtype]
   return shape.reduce((size, dimension) => size * dimension, bytes)
+}
+
+/** The larger, the better KV lies in memory; but whole slabs must fit, and hold a context. */
+function slabBlocksFor(numBlocks: number, tableLength: number): number {
+  return [32, 16, 8, 4, 2].find((slab) => slab * Math.floor(numBlocks / slab) >= tableLength) ?? 1
 }
