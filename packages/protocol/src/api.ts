@@ -93,7 +93,7 @@ export interface ModelInfo {
   /** Largest size of the KV cache; it begins small. */
   readonly kvBytes: number
   readonly kvType: KvType
-  /** Bytes of the wasm memory after loading, weights and working memory: of a model that the kernels run. */
+  /** Bytes of wasm memory in use after loading, weights and working memory: of a model that the kernels run. */
   readonly heapBytes?: number
   readonly hasChatTemplate: boolean
   readonly load: LoadReport

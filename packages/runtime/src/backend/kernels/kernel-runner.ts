@@ -31,9 +31,9 @@ export class KernelRunner implements ModelRunner {
   /** Until the weights are there. */
   #weights: WeightStream | undefined
   #team: KernelTeam | undefined
-  /** The pool grows by so many blocks, whose KV lies together. */
+  /** So many blocks' KV lies together. */
   readonly #slabBlocks: number
-  /** Blocks of the slabs that there are. */
+  /** Blocks of the slabs that were ever written. */
   #numBlocksHeld = 0
 
   /**
@@ -100,7 +100,7 @@ export class KernelRunner implements ModelRunner {
     }
     this.#slabBlocks = slabBlocksFor(numAffordable, tableLength)
     this.#model.place(this.#pool, this.#slabBlocks)
-    const numBlocks = this.#slabBlocks * Math.floor(numAffordable / this.#slabBlocks)
+    const numBlocks = this.#reservePool(numAffordable, tableLength)
     this.capabilities = {
       mixed: true,
       batchedPrefill: true,
@@ -120,13 +120,13 @@ export class KernelRunner implements ModelRunner {
     return (this.capabilities.paged?.numBlocks ?? 0) * this.#model.blockBytes
   }
 
-  /** Bytes of the wasm memory, weights and KV together. */
+  /** Bytes of the wasm memory that are in use: weights, working memory and KV. */
   get heapBytes(): number {
-    return this.#heap.memory.buffer.byteLength
+    return this.#heap.bytes + this.kvBytes
   }
 
   async run({ runs }: Step): Promise<StepResult> {
-    for (const { kv } of runs) if ('blocks' in kv) this.#reserve(Math.max(...kv.blocks) + 1)
+    for (const { kv } of runs) if ('blocks' in kv) this.#touch(Math.max(...kv.blocks) + 1)
     const outputs = outputsOf(runs, this.capabilities.vocabSize)
     if (outputs.length > this.#maxOutputs) return this.#runInParts(runs, outputs)
     this.#batch.write(runs, outputs)
@@ -144,7 +144,7 @@ export class KernelRunner implements ModelRunner {
 
   copyKv(copies: readonly KvCopy[]): void {
     for (const { from, to } of copies) {
-      this.#reserve(Math.max(from, to) + 1)
+      this.#touch(Math.max(from, to) + 1)
       this.#kernels.copyBlock(this.#model.cache, from, to)
     }
   }
@@ -165,14 +165,28 @@ export class KernelRunner implements ModelRunner {
     this.#weights = undefined
   }
 
-  /** Makes room for blocks below `end`. Throws `RangeError` where the machine has no more memory. */
-  #reserve(end: number): void {
-    if (end <= this.#numBlocksHeld) return
+  /**
+   * Reserves the pool, or as much of it as the machine gives: a step must not be the first to hear that there is no more. Pages that nobody has
+   * written cost nothing. Throws `RangeError` where not even one context fits.
+   */
+  #reservePool(numAffordable: number, tableLength: number): number {
+    const slabs = (count: number) => this.#slabBlocks * Math.floor(count / this.#slabBlocks)
+    for (let numBlocks = slabs(numAffordable); ; numBlocks = slabs(numBlocks / 2)) {
+      try {
+        this.#heap.reserve(this.#pool + numBlocks * this.#model.blockBytes)
+        return numBlocks
+      } catch (error) {
+        if (slabs(numBlocks / 2) < tableLength) throw error
+      }
+    }
+  }
+
+  /** Counts the blocks below `end` as written. */
+  #touch(end: number): void {
     const { numBlocks } = this.capabilities.paged ?? { numBlocks: 0 }
     if (end > numBlocks) throw new Error(`block ${end - 1} of ${numBlocks}`)
     const numHeld = this.#slabBlocks * Math.ceil(end / this.#slabBlocks)
-    this.#heap.reserve(this.#pool + numHeld * this.#model.blockBytes)
-    this.#numBlocksHeld = numHeld
+    this.#numBlocksHeld = Math.max(this.#numBlocksHeld, numHeld)
   }
 
   /** Reads the same tokens again for each part of the logits: the KV it writes is the same each time. */
