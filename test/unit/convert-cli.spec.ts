@@ -68,10 +68,21 @@ test('a checkpoint becomes a folder that inspect describes', async () => {
   }
 })
 
+test('a model is named like its source where it gets no other name', () => {
+  const words = ['--weights', 'q4', '--out', 'x', '--context', '512']
+  expect(parseCommand(['gguf', 'models/My Model-q4_0.gguf', ...words])).toMatchObject({
+    options: { name: 'My-Model-q4_0', version: '1', contextLength: 512, file: 'models/My Model-q4_0.gguf' },
+  })
+  expect(parseCommand(['hf', 'models/SmolLM2/', ...words])).toMatchObject({ options: { name: 'SmolLM2' } })
+})
+
 test('a wrong command line is a usage error that says what is wrong', () => {
   for (const [args, message] of [
     [[], 'nothing to do'],
     [['onnx'], 'unknown command "onnx"'],
+    [['hf', '--weights', 'int8'], 'FOLDER is missing'],
+    [['gguf', 'x.gguf', '--weights', 'q4'], '--out is missing'],
+    [['gguf', 'x.gguf', '--weights', 'q4', '--out', 'y', '--context', '0'], '--context must'],
     [['llama2c'], 'CHECKPOINT is missing'],
     [['llama2c', 'x.bin'], '--tokenizer is missing'],
     [['llama2c', 'x.bin', 'y.bin'], 'unexpected argument "y.bin"'],
