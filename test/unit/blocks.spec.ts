@@ -192,6 +192,25 @@ for (const numAnswers of [1, 2, 3, 8]) {
   })
 }
 
+test('a prompt is read at once beside an answer whose every draft is right', async () => {
+  const { engine, ask, runner } = startEngine(
+    { ...paged(512), maxContext: 1024, maxTokensPerStep: 64 },
+    { speculation: 'auto' },
+  )
+  runner.cost = () => 1
+  await ask({ tokens: list(3), maxTokens: 40 }) // the judge knows what a step costs
+  const long = ask({ tokens: list(64), maxTokens: 900, logitBias: { 5: 40 } })
+  while (engine.stats().steps.verify < 3) await turn()
+  const before = runner.steps.length
+  let after = Infinity
+  engine.submit(
+    prompt({ tokens: list(40, 9), maxTokens: 2 }),
+    () => (after = Math.min(after, runner.steps.length)),
+  )
+  await long
+  expect(after - before).toBeLessThan(8)
+})
+
 test('drafts are given up where they do not pay, beside many answers, and kept where they do', async () => {
   const { ask, runner } = startEngine(
     { ...paged(512), maxContext: 1024, maxTokensPerStep: 64 },

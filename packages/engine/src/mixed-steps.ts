@@ -49,11 +49,10 @@ export class MixedSteps implements StepPolicy {
     if (this.#makeRoom(copies)) this.#admit(copies)
     const served = this.#served()
     const decoding = served.filter(({ numPending }) => numPending === 1)
-    const prompts = this.#read(
-      served.filter(({ numPending }) => numPending > 1),
-      decoding.length,
-    )
-    const answers = prompts.length === 0 ? this.#guess(decoding, copies) : decoding.map(plainShare)
+    const reading = served.filter(({ numPending }) => numPending > 1)
+    const prompts = this.#read(reading, decoding.length)
+    // Not beside a prompt that must wait for this step either: only plain steps renew the quota.
+    const answers = reading.length === 0 ? this.#guess(decoding, copies) : decoding.map(plainShare)
     const shares = [...answers, ...prompts]
     if (shares.length === 0) return undefined
     const hasDrafts = answers.some(({ draft }) => draft.length > 0)

@@ -13,7 +13,7 @@ export const BLOCK_TOKENS: i32 = 16
 
 /**
  * The pool, slab after slab of `slabBlocks` blocks: [layers][kvHeads][keys, values][slabBlocks][head], so that the keys of one head in neighbouring
- * blocks are neighbours in memory, and the pool can grow by slabs. A head's keys in one block lie [headDim][16], positions side by side: one load
+ * blocks are neighbours in memory, and slabs that nobody has written take none. A head's keys in one block lie [headDim][16], positions side by side: one load
  * serves four scores; its values [16][headDim]. Both end, in int8, with f32 [16], a scale a position.
  */
 @unmanaged
