@@ -199,7 +199,7 @@ test('a prompt is read at once beside an answer whose every draft is right', asy
   )
   runner.cost = () => 1
   await ask({ tokens: list(3), maxTokens: 40 }) // the judge knows what a step costs
-  const long = ask({ tokens: list(64), maxTokens: 900, logitBias: { 5: 40 } })
+  const long = ask({ tokens: new Array<number>(64).fill(5), maxTokens: 900, logitBias: { 5: 40 } })
   while (engine.stats().steps.verify < 3) await turn()
   const before = runner.steps.length
   let after = Infinity
