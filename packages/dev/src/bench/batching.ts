@@ -98,7 +98,7 @@ async function gaps(page: Page): Promise<Figure[]> {
     async ({ chunk, rounds }) => {
       const { harness, assets } = window
       const url = new URL('/fixtures/bench/15m/', location.href).href
-      const { id } = await harness.open({ url, binding: 'heap', assets, rows: 9, maxTokensPerStep: chunk })
+      const { id } = await harness.open({ url, runner: 'heap', assets, rows: 9, maxTokensPerStep: chunk })
       const found = []
       for (let round = 0; round <= rounds; round++) found.push(await harness.tokenGaps(id, 8, 10 * chunk))
       return found.slice(1)
