@@ -48,7 +48,7 @@ test('a stored file that rotted is fetched again', async ({ page }) => {
         opening.onsuccess = () => {
           const store = opening.result.transaction('weights', 'readwrite').objectStore('weights')
           const file = manifest.files.find(({ path }) => path === manifest.graph.externalData)
-          const key = `chunk ${file?.sha256} 000000`
+          const key = `chunk ${file?.sha256}-000000`
           const reading = store.get(key)
           reading.onsuccess = () => {
             const bytes = new Uint8Array(reading.result as ArrayBuffer)
@@ -132,7 +132,7 @@ for (const [what, file, answer, code, named] of BAD_FILES) {
   }) => {
     await page.route(`**${MODEL.stories1}${file}`, answer)
     expect(await failureOfLoad(page)).toMatchObject({ name: 'EngineError', code, file: named })
-    expect((await storedKeys(page)).filter((key) => key.startsWith('manifest'))).toEqual([])
+    expect((await storedKeys(page)).filter((key) => key.startsWith('model '))).toEqual([])
     if (code === 'integrity') expect(await storedKeys(page)).toEqual([])
     else if (file !== 'manifest.json') {
       const { files } = JSON.parse(

@@ -17,7 +17,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web': /^packages\/runtime\/src\/backend\/(public-ort|ort-assets)\.ts$/,
   comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
-  'idb-keyval': /^packages\/runtime\/src\/storage\/idb-store\.ts$/,
+  'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@huggingface': /^packages\/runtime\/src\/tokenizer\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,

@@ -5,7 +5,7 @@ import type { GenerateRequest } from './request.ts'
 import type { ModelStats } from './stats.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
-export interface EngineApi {
+export interface EngineApi extends ModelsApi {
   /** Says once where the worker finds its own assets. Must come first. */
   configure(config: WorkerConfig): Promise<Answer<DeviceReport>>
   /** `LoadProgress` comes on `port`; the page may say `LoadCommand` on it. */
@@ -15,8 +15,6 @@ export interface EngineApi {
   stats(model: string): Promise<Answer<ModelStats>>
   /** Forgets the KV that ended requests left behind; running ones keep theirs. */
   resetPrefixCache(model: string): Promise<Answer<null>>
-  /** The weight store's models, loaded or not. */
-  readonly models: ModelsApi
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
   /** Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. */

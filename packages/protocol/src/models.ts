@@ -14,13 +14,13 @@ export interface PickedFile {
 
 /** The models of a worker's weight store, loaded or not. Addresses are absolute. Progress of long work comes on `port`, as for `load`. */
 export interface ModelsApi {
-  list(): Promise<Answer<readonly StoredModel[]>>
-  status(url: string): Promise<Answer<StoredModel>>
+  listStored(): Promise<Answer<readonly StoredModel[]>>
+  storedStatus(url: string): Promise<Answer<StoredModel>>
   prefetch(source: ModelSourceRequest, port: MessagePort): Promise<Answer<StoredModel>>
-  verify(url: string): Promise<Answer<Verification>>
+  verifyStored(url: string): Promise<Answer<Verification>>
   setPinned(url: string, isPinned: boolean): Promise<Answer<null>>
-  evict(url: string): Promise<Answer<null>>
-  remove(url: string): Promise<Answer<null>>
+  evictStored(url: string): Promise<Answer<null>>
+  removeStored(url: string): Promise<Answer<null>>
   storage(): Promise<Answer<StorageReport>>
 }
 

@@ -25,6 +25,11 @@ export class OpenedModel {
     }
   }
 
+  /** Under which the store keeps it. */
+  get address(): string {
+    return this.#context.source.address
+  }
+
   /**
    * Brings what nobody has asked for, so that the folder is whole, and keeps the model. What the store has already is not read again. Throws as a
    * download does.
