@@ -36,7 +36,7 @@ export interface WorkerConfig {
 
 /** What a worker keeps and fetches. */
 export interface StorageConfig {
-  /** Default `indexeddb`; where it does not work, memory, and loads say so. */
+  /** Default `indexeddb`; where it does not work nothing is kept, and loads say so. */
   readonly kind?: StoreKind
   /** Most bytes of weights to keep. Default: as many as the browser lets us; 256 MiB in memory. */
   readonly budgetBytes?: number

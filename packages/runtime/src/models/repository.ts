@@ -140,7 +140,7 @@ export class ModelRepository {
 
   /** Makes room and books the download; what cannot be kept is said before the first byte. */
   async #prepare(address: string, text: string, manifest: Manifest, keeper: Keeper, isNew: boolean): Promise<void> {
-    if (this.#problem !== undefined && totalBytes(manifest) > this.#store.budgetBytes)
+    if (this.#problem !== undefined)
       keeper.giveUp({ reason: 'unavailable', message: `${this.#problem}. The weights are kept nowhere.` })
     await keeper.keep(async () => {
       const kept = await this.#store.keptBytes()

@@ -10,7 +10,7 @@ const STORES: Readonly<Record<StoreKind, () => ChunkStore>> = {
   memory: memoryChunkStore,
 }
 
-/** The store that was asked for where it works, else memory, and why. Private windows and embedded pages may have none. */
+/** The store that was asked for where it works, else an empty one in memory, and why. Private windows and embedded pages may have none. */
 export async function openChunkStore(
   wanted: StoreKind,
 ): Promise<{ readonly store: ChunkStore; readonly problem?: string }> {
