@@ -25,6 +25,8 @@ import {
 } from '@tabserve/runtime'
 import { RowsOverBlocks } from './rows-over-blocks.ts'
 import { SamplingTimer } from './sampling-timer.ts'
+import type { TimedStore } from './store-timer.ts'
+import { timeStore } from './store-timer.ts'
 import type { TokenGaps } from './token-gaps.ts'
 import { tokenGaps } from './token-gaps.ts'
 
@@ -128,6 +130,10 @@ class Harness {
     const make = kind === 'opfs' ? opfsChunkStore : idbChunkStore
     await checkChunkStore(make('tabserve-conformance'))
     await checkWeightStore(() => make('tabserve-conformance'))
+  }
+
+  timeStore(kind: TimedStore, numBytes: number): Promise<{ putMs: number; getMs: number }> {
+    return timeStore(kind, numBytes)
   }
 
   async close(id: number): Promise<void> {
