@@ -117,13 +117,6 @@ export class StoredFile {
     await this.#write(sealed(this.#journal))
   }
 
-  /** Forgets the file. */
-  async drop(): Promise<void> {
-    const removedChunks = chunkKeysOf(this.#sha256, this.#journal)
-    this.#journal = emptyJournal(this.#journal.bytes, this.#journal.chunkBytes)
-    await this.#store.write({ removedEntries: [fileKey(this.#sha256)], removedChunks })
-  }
-
   async #write(
     journal: FileJournal,
     chunks: readonly (readonly [string, Uint8Array<ArrayBuffer>])[] = [],
