@@ -21,7 +21,7 @@ function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [ter
       'KV cache',
       `${bytes(model.kvBytes)}, ${model.contextLength} tokens, ${model.runner} runner${because(model.runnerReason)}`,
     ],
-    ['Weights', `${sources(load)}${because(load.notStored)}`],
+    ['Weights', `${sources(load)}${because(load.notStored?.message)}`],
     [
       'Load',
       `fetch ${duration(load.fetchMs)}, create ${duration(load.createMs)}, warm-up ${duration(load.warmupMs)}`,

@@ -48,7 +48,7 @@ test('a stored file that rotted is fetched again', async ({ page }) => {
         opening.onsuccess = () => {
           const store = opening.result.transaction('weights', 'readwrite').objectStore('weights')
           const file = manifest.files.find(({ path }) => path === manifest.graph.externalData)
-          const key = `chunk ${file?.sha256} 000000`
+          const key = `chunk ${file?.sha256}-000000`
           const reading = store.get(key)
           reading.onsuccess = () => {
             const bytes = new Uint8Array(reading.result as ArrayBuffer)
@@ -132,7 +132,7 @@ for (const [what, file, answer, code, named] of BAD_FILES) {
   }) => {
     await page.route(`**${MODEL.stories1}${file}`, answer)
     expect(await failureOfLoad(page)).toMatchObject({ name: 'EngineError', code, file: named })
-    expect((await storedKeys(page)).filter((key) => key.startsWith('manifest'))).toEqual([])
+    expect((await storedKeys(page)).filter((key) => key.startsWith('model '))).toEqual([])
     if (code === 'integrity') expect(await storedKeys(page)).toEqual([])
     else if (file !== 'manifest.json') {
       const { files } = JSON.parse(
@@ -176,6 +176,59 @@ test('an aborted load is one aborted error, and the next load works', async ({ p
   }, MODEL.stories1)
   expect(code).toBe('aborted')
   expect((await loadAndTell(page)).text).not.toBe('')
+})
+
+test('two tabs that load one model at the same time download it once', async ({ page, context }) => {
+  const requested = watchRequests(page)
+  const other = await context.newPage()
+  await other.goto(page.url())
+  const [one, two] = await Promise.all([loadAndTell(page), loadAndTell(other)])
+  expect(two.text).toBe(one.text)
+  const files = requested.filter((url) => !url.endsWith('manifest.json'))
+  expect(files.length).toBe(new Set(files).size)
+})
+
+test('a model is prefetched into the file system, listed, loaded without a request, and removed', async ({
+  page,
+}) => {
+  const requested = watchRequests(page)
+  const found = await page.evaluate(async (url) => {
+    const client = await window.tabserve.createClient({ storage: { kind: 'opfs' } })
+    window.client = client
+    const before = await client.models.status(url)
+    const prefetched = await client.models.prefetch(url)
+    const { kind } = await client.models.storage()
+    return { before, prefetched, kind, verified: await client.models.verify(url) }
+  }, MODEL.stories1)
+  expect(found).toMatchObject({
+    kind: 'opfs',
+    before: { state: 'absent', id: 'stories@1' },
+    prefetched: { state: 'stored', missingBytes: 0 },
+    verified: { isRight: true },
+  })
+  requested.length = 0
+  const listed = await page.evaluate(async (url) => {
+    await window.client.load(url)
+    await window.client.models.remove(url)
+    return window.client.models.list()
+  }, MODEL.stories1)
+  expect(requested).toEqual([])
+  expect(listed).toEqual([])
+})
+
+test('a model of another origin than the allowed ones is refused before any request', async ({ page }) => {
+  const requested = watchRequests(page)
+  const code = await page.evaluate(async (url) => {
+    window.client = await window.tabserve.createClient({
+      storage: { allowedOrigins: ['https://models.example'] },
+    })
+    return window.client.load(url).then(
+      () => 'loaded',
+      (error: { code: string }) => error.code,
+    )
+  }, MODEL.stories1)
+  expect(code).toBe('bad_request')
+  expect(requested).toEqual([])
 })
 
 function watchRequests(page: Page): string[] {

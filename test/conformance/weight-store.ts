@@ -1,42 +1,107 @@
-import type { WeightStore } from '../../packages/runtime/src/index.ts'
+import type { ChunkStore } from '../../packages/runtime/src/index.ts'
+import { WeightStore } from '../../packages/runtime/src/index.ts'
+import { expect } from './promise.ts'
 
-/** Throws at the first promise of `WeightStore` that a store does not keep. Plain code, so that it runs in a page as in Node. */
-export async function checkWeightStore(store: WeightStore): Promise<void> {
-  const small = Uint8Array.of(1, 2, 3)
-  const large = new Uint8Array(40 * 1024 * 1024).map((_, index) => index * 31)
-  const view = new Uint8Array(large.buffer, 5, 1000)
+const CHUNK = 1000
 
-  expect((await store.readFile('a')) === undefined, 'what was never written is not there')
-  await store.writeFile('a', small)
-  await store.writeFile('b', large)
-  await store.writeFile('c', view)
-  expect(same(await store.readFile('a'), small), 'a small file comes back')
-  expect(same(await store.readFile('b'), large), 'a file of several chunks comes back')
-  expect(same(await store.readFile('c'), view), 'of a view, only the view is kept')
+/** Throws at the first promise of the weight store that it does not keep on this store of chunks. @param open each time the same one. */
+export async function checkWeightStore(open: () => ChunkStore): Promise<void> {
+  const chunks = open()
+  await chunks.clear()
+  let now = 0
+  const options = { budgetBytes: 10_000, chunkBytes: CHUNK, now: () => ++now }
+  const store = new WeightStore(chunks, options)
+  await store.ready()
 
-  await store.writeManifest('https://x/one/', 'one')
-  await store.writeManifest('https://x/two/', 'two')
-  expect((await store.readManifest('https://x/one/')) === 'one', 'a manifest comes back')
-  expect((await store.readManifest('https://x/none/')) === undefined, 'an unknown manifest is not there')
+  await keepModel(store, 'https://x/one/', [file('a', 2500), file('b', 500)])
+  await keepModel(store, 'https://x/two/', [file('b', 500), file('c', 3000)])
+  expect((await store.usedBytes()) === 6000, 'a file that two models share is kept once')
+  const stored = await store.file(file('a', 2500))
+  expect(stored.isWhole && (await stored.read(2))?.length === 500, 'a whole file is read by its chunks')
+
+  await chunks.write({ chunks: [[chunkKey('a', 1), new Uint8Array(CHUNK)]] })
+  expect((await stored.read(1)) === undefined, 'a rotten chunk is not given out')
+  const after = await store.file(file('a', 2500))
   expect(
-    (await store.listManifests()).toSorted().join() === 'https://x/one/,https://x/two/',
-    'manifests are listed',
+    after.missing.join() === '1' && !after.isWhole,
+    'a rotten chunk, and no other, is missing from then on',
   )
+  expect(after.expectedHash(1) !== undefined, 'what a lost chunk must be stays known')
+  await after.keep(1, content('a', 1, CHUNK), await hashOf(content('a', 1, CHUNK)), false)
+  expect(after.isWhole, 'a file is whole again with the chunk that it lacked')
 
-  await store.remove('https://x/one/', ['b'])
-  expect((await store.readFile('b')) === undefined, 'a removed file is gone')
-  expect(same(await store.readFile('a'), small), 'other files stay')
-  expect((await store.listManifests()).join() === 'https://x/two/', 'other manifests stay')
+  await chunks.write({
+    removedChunks: [chunkKey('c', 0)],
+    chunks: [[chunkKey('d', 0), new Uint8Array(CHUNK)]],
+  })
+  const reopened = new WeightStore(chunks, options)
+  await reopened.ready()
+  expect(
+    (await reopened.file(file('c', 3000))).missing.join() === '0',
+    'a chunk that somebody deleted is struck at open',
+  )
+  expect(!(await chunks.chunkKeys()).includes(chunkKey('d', 0)), 'a chunk that nobody knows of goes at open')
 
-  await store.clear()
-  expect((await store.readFile('a')) === undefined, 'nothing is left after clear')
-  expect((await store.listManifests()).length === 0, 'no manifest is left after clear')
+  const one = await store.model('https://x/one/')
+  if (one === undefined) throw new Error('the first model is gone')
+  await store.setPinned(one, true)
+  expect(await store.makeRoom(6000, 'https://x/new/'), 'room is made')
+  expect((await store.model('https://x/two/')) === undefined, 'the model that is not pinned gives way')
+  expect((await store.model('https://x/one/')) !== undefined, 'a pinned model stays')
+  expect((await store.file(file('b', 500))).isWhole, 'what a remaining model needs stays')
+  expect(!(await store.makeRoom(8000, 'https://x/new/')), 'a pinned model is no room')
+
+  await store.beginDownload(record('https://x/part/', [file('e', 2000)]))
+  const part = await store.file(file('e', 2000))
+  await part.keep(0, content('e', 0, CHUNK), await hashOf(content('e', 0, CHUNK)), false)
+  const later = new WeightStore(open(), options)
+  await later.ready()
+  expect(
+    (await later.file(file('e', 2000))).missing.join() === '1',
+    'a download that was cut keeps its whole chunks',
+  )
+  expect((await later.model('https://x/part/')) === undefined, 'a model that is not whole is not there')
+  await later.remove('https://x/part/')
+  await later.remove('https://x/one/')
+  expect((await chunks.chunkKeys()).length === 0, 'nothing is left of removed models')
+  await chunks.clear()
 }
 
-function same(found: Uint8Array | undefined, wanted: Uint8Array): boolean {
-  return found?.length === wanted.length && found.every((byte, index) => byte === wanted[index])
+interface TestFile {
+  readonly sha256: string
+  readonly bytes: number
 }
 
-function expect(kept: boolean, promise: string): void {
-  if (!kept) throw new Error(`the store does not keep its promise: ${promise}`)
+/** The store takes a file's hash as its name; who fills it has checked it. */
+function file(letter: string, bytes: number): TestFile {
+  return { sha256: letter.repeat(64), bytes }
+}
+
+function chunkKey(letter: string, index: number): string {
+  return `${letter.repeat(64)}-${String(index).padStart(6, '0')}`
+}
+
+function content(letter: string, index: number, length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(length).fill(letter.charCodeAt(0) + index)
+}
+
+function record(address: string, files: readonly TestFile[]) {
+  return { address, id: 'x@1', manifest: '{}', files }
+}
+
+async function keepModel(store: WeightStore, address: string, files: readonly TestFile[]): Promise<void> {
+  await store.beginDownload(record(address, files))
+  for (const identity of files) {
+    const stored = await store.file(identity)
+    for (const index of stored.missing) {
+      const bytes = content(identity.sha256, index, stored.lengthOf(index))
+      await stored.keep(index, bytes, await hashOf(bytes), index + 1 === stored.numChunks)
+    }
+  }
+  await store.finishDownload(address)
+}
+
+async function hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,18 +1,23 @@
 import type {
   DeviceReport,
   GenerateRequest,
-  LoadCommand,
   LoadProgress,
   LoadRequest,
   ModelInfo,
   ModelStats,
   RequestCommand,
   RequestEvent,
+  StorageConfig,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
+import { absoluteUrl } from './absolute-url.ts'
 import { Generation } from './generation.ts'
 import { WorkerLink, handOver } from './hub/worker-link.ts'
+import { Models, withPort } from './models.ts'
+import type { ModelSource } from './picked-files.ts'
+import { pickedFiles } from './picked-files.ts'
+import { checkedStorage } from './storage-options.ts'
 
 export interface ClientOptions {
   /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
@@ -21,11 +26,13 @@ export interface ClientOptions {
   readonly assets: WorkerConfig['assets']
   /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
   readonly threads?: number
+  /** What the worker keeps of models, and where they may come from. */
+  readonly storage?: StorageConfig
 }
 
-export interface LoadOptions extends Omit<LoadRequest, 'url'> {
+export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files'> {
   readonly onProgress?: (progress: LoadProgress) => void
-  /** Stops the download, which fails with `aborted`. Files that had arrived whole are kept for the next try. */
+  /** Stops the download, which fails with `aborted`. What had arrived is kept for the next try. */
   readonly signal?: AbortSignal
 }
 
@@ -34,6 +41,11 @@ export type GenerateOptions = Omit<GenerateRequest, 'task'> & { readonly signal?
 
 /** What the page holds: loads models into a worker and asks them. Every method rejects with `EngineError` and nothing else. */
 export class Client {
+  /** The models that the browser's storage keeps, loaded or not. */
+  readonly models = new Models(async () => {
+    await this.#revive()
+    return this.#link
+  })
   readonly #options: ClientOptions
   #link: WorkerLink
   /** The worker that is being started in place of a dead one. */
@@ -42,12 +54,17 @@ export class Client {
 
   /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
-    const { worker, assets, threads, ...unknown } = options
+    const { worker, assets, threads, storage, ...unknown } = options
     refuse(unknown, 'createClient')
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
     }
-    const checked = { worker, assets: absoluteAssets(assets), ...(threads === undefined ? {} : { threads }) }
+    const checked = {
+      worker,
+      assets: absoluteAssets(assets),
+      ...(threads === undefined ? {} : { threads }),
+      ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
+    }
     return new Client(checked, await startLink(checked))
   }
 
@@ -63,25 +80,21 @@ export class Client {
 
   /**
    * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
-   * before comes out of the browser's storage without a request. Starts a new worker if the old one is gone.
+   * before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the user picked or
+   * dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
    */
-  async load(url: string, options: LoadOptions = {}): Promise<ModelInfo> {
+  async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
     const { onProgress, signal, ...serving } = options
     refuse(unknownOf(serving, LOAD_OPTIONS), 'load')
-    const request: LoadRequest = { ...serving, url: absoluteUrl(url) }
+    const from =
+      typeof source === 'string'
+        ? { url: absoluteUrl(source) }
+        : { url: '', files: await pickedFiles(source) }
+    const request: LoadRequest = { ...serving, ...from }
     if (signal?.aborted === true)
       throw new EngineError('aborted', 'The signal had fired before the load began.')
     await this.#revive()
-    const { port1, port2 } = new MessageChannel()
-    const cancel = () => port1.postMessage({ type: 'cancel' } satisfies LoadCommand)
-    port1.onmessage = ({ data }: MessageEvent<LoadProgress>) => onProgress?.(data)
-    signal?.addEventListener('abort', cancel)
-    try {
-      return await this.#link.call((api) => api.load(request, handOver(port2)))
-    } finally {
-      signal?.removeEventListener('abort', cancel)
-      port1.close()
-    }
+    return withPort(onProgress, signal, (port) => this.#link.call((api) => api.load(request, handOver(port))))
   }
 
   /** Frees a model. Its running requests end with `engine_lost`; its files stay in the browser's storage. */
@@ -163,17 +176,12 @@ export class Client {
   }
 }
 
-function startLink({ worker, assets, threads }: ClientOptions): Promise<WorkerLink> {
-  return WorkerLink.start(worker, { assets, ...(threads === undefined ? {} : { threads }) })
-}
-
-function absoluteUrl(url: string): string {
-  if (URL.canParse(url, location.href)) return new URL(url, location.href).href
-  throw new EngineError('bad_request', `${JSON.stringify(url)} is not an address.`)
+function startLink({ worker, assets, ...options }: ClientOptions): Promise<WorkerLink> {
+  return WorkerLink.start(worker, { assets, ...options })
 }
 
 /** Every option of a load that goes to the worker. The compiler checks that none is missing. */
-const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url'>, true>> = {
+const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url' | 'files'>, true>> = {
   runner: true,
   kvType: true,
   refresh: true,

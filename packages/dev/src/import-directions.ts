@@ -18,7 +18,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web':
     /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets)|convert\/src\/evaluation\/decoder-session)\.ts$/,
   comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
-  'idb-keyval': /^packages\/runtime\/src\/storage\/idb-store\.ts$/,
+  'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,

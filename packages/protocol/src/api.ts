@@ -1,10 +1,11 @@
 import type { WireError } from './error.ts'
 import type { Manifest } from './manifest.ts'
+import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest } from './request.ts'
 import type { ModelStats } from './stats.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
-export interface EngineApi {
+export interface EngineApi extends ModelsApi {
   /** Says once where the worker finds its own assets. Must come first. */
   configure(config: WorkerConfig): Promise<Answer<DeviceReport>>
   /** `LoadProgress` comes on `port`; the page may say `LoadCommand` on it. */
@@ -31,6 +32,17 @@ export interface WorkerConfig {
   readonly threads?: number
   /** A Web Lock that the worker takes and holds while it lives: whoever is granted it next knows that the worker is gone. */
   readonly lifeLock: string
+  readonly storage?: StorageConfig
+}
+
+/** What a worker keeps and fetches. */
+export interface StorageConfig {
+  /** Default `indexeddb`; where it does not work nothing is kept, and loads say so. */
+  readonly kind?: StoreKind
+  /** Most bytes of weights to keep. Default: as many as the browser lets us; 256 MiB in memory. */
+  readonly budgetBytes?: number
+  /** Origins that models may come from, redirects included. Default: any. */
+  readonly allowedOrigins?: readonly string[]
 }
 
 /** Files that a worker fetches when it needs them. */
@@ -43,8 +55,10 @@ export interface WorkerAssets {
 }
 
 export interface LoadRequest extends ServingOptions {
-  /** Absolute URL of a model folder, the one that holds `manifest.json`. */
+  /** Absolute URL of a model folder, the one that holds `manifest.json`; of picked files it only names them. */
   readonly url: string
+  /** Files that the user picked, in place of a folder that is fetched. */
+  readonly files?: readonly PickedFile[]
   /**
    * What runs the model. `kernels`: our own, for the decoders that they cover; `heap`: onnxruntime-web, KV inside its wasm heap; `public`:
    * onnxruntime-web through its public API; `auto`: the first of these that can. Default `auto`.
@@ -102,12 +116,14 @@ export interface ModelInfo {
 /** What loading cost. Milliseconds and bytes. */
 export interface LoadReport {
   readonly networkBytes: number
+  /** That the store had; files that the runner does without are not even read. */
   readonly storedBytes: number
+  /** Time that somebody waited for bytes, part of it within `createMs`: weights stream into the runner. */
   readonly fetchMs: number
   readonly createMs: number
   readonly warmupMs: number
-  /** Why the weights could not be kept, when they could not. The model works all the same. */
-  readonly notStored?: string
+  /** Why the weights are not kept, when they are not. The model works all the same. */
+  readonly notStored?: StorageWarning
 }
 
 export interface DeviceReport {
@@ -116,7 +132,10 @@ export interface DeviceReport {
   readonly threads: number
 }
 
-/** Sent on the port of `load`. `fetch` (many times) and `verify` come for every file, then `create`, then `warm-up`. */
+/**
+ * Sent on the port of `load` and `prefetch`. `fetch` (many times) and `verify` come for every file that is read; `create` and `warm-up` once,
+ * and files may come in between.
+ */
 export type LoadProgress =
   | {
       readonly type: 'load-progress'
@@ -126,9 +145,21 @@ export type LoadProgress =
       /** Of all files together. */
       readonly loadedBytes: number
       readonly totalBytes: number
+      /** From this source, over the last seconds. */
+      readonly bytesPerSecond: number
     }
   | { readonly type: 'load-progress'; readonly phase: 'verify'; readonly file: string }
   | { readonly type: 'load-progress'; readonly phase: 'create' | 'warm-up' }
+  /** A request failed and is tried again after a while. */
+  | {
+      readonly type: 'load-progress'
+      readonly phase: 'retry'
+      readonly file: string
+      readonly reason: string
+      readonly waitMs: number
+    }
+  /** The weights are not kept; the load goes on. */
+  | { readonly type: 'load-progress'; readonly phase: 'not-stored'; readonly warning: StorageWarning }
 
 /** What the page may say on the port of a load. */
 export type LoadCommand = { readonly type: 'cancel' }

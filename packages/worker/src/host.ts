@@ -1,48 +1,40 @@
 import { expose } from 'comlink'
 import type { Cancel } from '@tabserve/engine'
-import type {
-  Answer,
-  EngineApi,
-  ErrorCode,
-  LoadCommand,
-  LoadProgress,
-  RequestCommand,
-  RequestEvent,
-} from '@tabserve/protocol'
+import type { ModelRepository } from '@tabserve/runtime'
+import type { EngineApi, RequestCommand, RequestEvent } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { idbStore, isKernelThread, memoryStore, serveAsThread } from '@tabserve/runtime'
+import { isKernelThread, serveAsThread } from '@tabserve/runtime'
+import { modelsApi } from './models-api.ts'
+import { openRepository } from './open-repository.ts'
+import { answer, withProgress } from './answer.ts'
 import { Server } from './server.ts'
 
 /** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which helper threads run too. */
 export function startWorker(): void {
   if (isKernelThread()) return serveAsThread()
   let server: Server | undefined
+  let repository: ModelRepository | undefined
   const ready = () => {
-    if (server === undefined) throw new EngineError('backend_failed', 'The worker was not configured.')
+    if (server === undefined) throw notConfigured()
     return server
   }
 
   const api: EngineApi = {
     configure: (config) =>
       answer('backend_failed', async () => {
-        server = new Server(config, globalThis.indexedDB === undefined ? memoryStore() : idbStore())
+        repository = await openRepository(config.storage)
+        server = new Server(config, repository)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
+    ...modelsApi(() => {
+      if (repository === undefined) throw notConfigured()
+      return repository
+    }),
     load: (request, port) =>
-      answer('backend_failed', async () => {
-        const abort = new AbortController()
-        port.onmessage = ({ data }: MessageEvent<LoadCommand>) => data.type === 'cancel' && abort.abort()
-        try {
-          return await ready().load(
-            request,
-            (progress: LoadProgress) => port.postMessage(progress),
-            abort.signal,
-          )
-        } finally {
-          port.close()
-        }
-      }),
+      answer('backend_failed', () =>
+        withProgress(port, (onProgress, signal) => ready().load(request, onProgress, signal)),
+      ),
     unload: (model) =>
       answer('backend_failed', () =>
         ready()
@@ -80,12 +72,8 @@ export function startWorker(): void {
   expose(api)
 }
 
-async function answer<T>(fallback: ErrorCode, work: () => Promise<T> | T): Promise<Answer<T>> {
-  try {
-    return { ok: true, value: await work() }
-  } catch (error) {
-    return { ok: false, error: toWireError(error, fallback) }
-  }
+function notConfigured(): EngineError {
+  return new EngineError('backend_failed', 'The worker was not configured.')
 }
 
 /** Resolves once the lock is held. Without Web Locks (insecure contexts) a worker that dies silently is not noticed. */

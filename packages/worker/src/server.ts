@@ -8,8 +8,8 @@ import type {
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { LoadedModel, OpenedModel, WeightStore } from '@tabserve/runtime'
-import { Device, ModelRepository, Mutex, TASKS } from '@tabserve/runtime'
+import type { LoadedModel, ModelRepository, OpenedModel } from '@tabserve/runtime'
+import { Device, Mutex, TASKS } from '@tabserve/runtime'
 
 interface Entry {
   readonly info: ModelInfo
@@ -24,9 +24,9 @@ export class Server {
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
 
-  constructor(config: WorkerConfig, store: WeightStore) {
+  constructor(config: WorkerConfig, repository: ModelRepository) {
     this.device = new Device(config)
-    this.#repository = new ModelRepository(store)
+    this.#repository = repository
   }
 
   /** Loads the model folder at `request.url`. A model of the same name and version is replaced once the new one is ready. */
@@ -80,17 +80,19 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    const { url, refresh = false } = request
-    const opened = await this.#repository.open(url, { signal, onProgress, refresh })
+    const { url, files, refresh = false } = request
+    const source = files === undefined ? { url } : { files }
+    const opened = await this.#repository.open(source, { signal, onProgress, refresh })
     const { manifest } = opened
     const { served, report, ...facts } = await this.#make(opened, request, onProgress)
+    const fetched = await this.#finish(opened, served)
     const info: ModelInfo = {
       ...facts,
       id: `${manifest.name}@${manifest.version}`,
-      url,
+      url: opened.address,
       manifest,
       threads: this.device.report.threads,
-      load: { ...opened.report, ...report },
+      load: { ...fetched, ...report },
     }
     const replaced = this.#models.get(info.id)
     this.#models.set(info.id, { info, model: { served, report, ...facts } })
@@ -108,7 +110,17 @@ export class Server {
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
       if (error instanceof EngineError && error.code === 'bad_model')
-        await this.#repository.clear(request.url)
+        await this.#repository.clear(opened.address)
+      throw error
+    }
+  }
+
+  /** A model serves only once its whole folder is known to be right. */
+  async #finish(opened: OpenedModel, served: LoadedModel['served']): ReturnType<OpenedModel['finish']> {
+    try {
+      return await opened.finish()
+    } catch (error) {
+      await served.dispose()
       throw error
     }
   }

@@ -1,26 +1,32 @@
 import { expose } from 'comlink'
 import { KERNEL_CHECKS, Workspace } from '../../../../test/conformance/kernels/index.ts'
+import { checkChunkStore } from '../../../../test/conformance/chunk-store.ts'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
 import type { KernelExports, KernelVariant } from '@tabserve/kernels'
 import type { KvCopy, KvPlace, Logits, ModelRunner } from '@tabserve/engine'
 import type { KvType, RunnerName, SamplingParams, WorkerAssets } from '@tabserve/protocol'
 import {
   Device,
+  Http,
   ModelRepository,
   PROBE_GRAPH,
   PROBE_LOGITS,
   PROBE_OPTIONS,
   Tokenizer,
-  idbStore,
+  WeightStore,
+  idbChunkStore,
   isKernelThread,
+  memoryChunkStore,
   memoryFiles,
-  memoryStore,
+  opfsChunkStore,
   probeFiles,
   probeLogits,
   serveAsThread,
 } from '@tabserve/runtime'
 import { RowsOverBlocks } from './rows-over-blocks.ts'
 import { SamplingTimer } from './sampling-timer.ts'
+import type { TimedStore } from './store-timer.ts'
+import { timeStore } from './store-timer.ts'
 import type { TokenGaps } from './token-gaps.ts'
 import { tokenGaps } from './token-gaps.ts'
 
@@ -66,7 +72,9 @@ class Harness {
   }: OpenOptions) {
     this.#device ??= new Device({ assets, threads, lifeLock: '' })
     const options = { signal: new AbortController().signal, onProgress: () => {}, refresh: true }
-    const { manifest, files } = await new ModelRepository(memoryStore()).open(url, options)
+    const store = new WeightStore(memoryChunkStore(), { budgetBytes: 0 })
+    const repository = new ModelRepository({ store, http: new Http() })
+    const { manifest, files } = await repository.open({ url }, options)
     const { graph, tokenizer } = manifest
     const room = {
       maxRunning: rows,
@@ -117,9 +125,15 @@ class Harness {
     return Object.keys(KERNEL_CHECKS)
   }
 
-  /** Throws at the first promise that the IndexedDB store does not keep. */
-  checkIdbStore(): Promise<void> {
-    return checkWeightStore(idbStore('tabserve-conformance'))
+  /** Throws at the first promise that a store does not keep. */
+  async checkStore(kind: 'indexeddb' | 'opfs'): Promise<void> {
+    const make = kind === 'opfs' ? opfsChunkStore : idbChunkStore
+    await checkChunkStore(make('tabserve-conformance'))
+    await checkWeightStore(() => make('tabserve-conformance'))
+  }
+
+  timeStore(kind: TimedStore, numBytes: number): Promise<{ putMs: number; getMs: number }> {
+    return timeStore(kind, numBytes)
   }
 
   async close(id: number): Promise<void> {

@@ -4,7 +4,7 @@ export interface ModelFiles {
   bytes(path: string): Promise<Uint8Array<ArrayBuffer>>
   /**
    * A file in pieces, in order, at most 16 MB each: nothing holds it whole. Throws `integrity`, at the latest at the end, where what was
-   * read is not what the manifest says.
+   * read is not what the manifest says. The pieces are not to be changed.
    */
   chunks(path: string): AsyncIterable<Uint8Array<ArrayBuffer>>
 }
@@ -26,3 +26,18 @@ export function memoryFiles(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
 }
 
 const CHUNK_BYTES = 2 ** 24
+
+/** A stream's chunks as one piece; of a file of one chunk, that chunk. */
+export async function joined(
+  chunks: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  numBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let whole: Uint8Array<ArrayBuffer> | undefined
+  let position = 0
+  for await (const chunk of chunks) {
+    if (position === 0 && chunk.byteLength === numBytes) whole = chunk
+    else (whole ??= new Uint8Array(numBytes)).set(chunk, position)
+    position += chunk.byteLength
+  }
+  return whole ?? new Uint8Array()
+}

@@ -1,16 +1,28 @@
-import type { LoadProgress, LoadReport, Manifest, ManifestFile } from '@tabserve/protocol'
-import { EngineError, manifestProblem } from '@tabserve/protocol'
+import type {
+  LoadProgress,
+  Manifest,
+  ModelSourceRequest,
+  StorageReport,
+  StorageWarning,
+  StoredModel,
+  Verification,
+} from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import type { ModelRecord } from '../storage/model-record.ts'
+import { askToPersist, storageReport } from '../storage/storage-facts.ts'
 import type { WeightStore } from '../storage/weight-store.ts'
-import { downloadFile, downloadText } from './download.ts'
-import type { ModelFiles } from './model-files.ts'
-import { memoryFiles } from './model-files.ts'
-import { sha256Of } from './sha256.ts'
-
-export interface OpenedModel {
-  readonly manifest: Manifest
-  readonly files: ModelFiles
-  readonly report: Pick<LoadReport, 'networkBytes' | 'storedBytes' | 'fetchMs' | 'notStored'>
-}
+import { BlobSource, folderOf, pickedAddress } from './blob-source.ts'
+import type { LoadContext } from './file-stream.ts'
+import type { Http } from './http.ts'
+import { HttpSource } from './http-source.ts'
+import { Keeper, warningOf } from './keeper.ts'
+import { LoadMeter } from './load-meter.ts'
+import { MANIFEST, idOf, parseManifest, totalBytes } from './manifest-text.ts'
+import type { ModelSource } from './model-source.ts'
+import { OpenedModel } from './opened-model.ts'
+import type { RetryPolicy } from './retry.ts'
+import { aborted } from './retry.ts'
+import { describe, describeAbsent, verifyModel } from './stored-models.ts'
 
 export interface OpenOptions {
   readonly signal: AbortSignal
@@ -19,146 +31,182 @@ export interface OpenOptions {
   readonly refresh: boolean
 }
 
-const MANIFEST = 'manifest.json'
+export interface RepositoryOptions {
+  readonly store: WeightStore
+  readonly http: Http
+  readonly retries?: RetryPolicy
+  /** Why `store` is not the one that was asked for. */
+  readonly problem?: string
+}
 
-/** Model folders by their address: from the store where it has them, from the network where not, always checked. */
+/** Models by their address: from the store where it has them, from the network or picked files where not, always checked. */
 export class ModelRepository {
   readonly #store: WeightStore
+  readonly #http: Http
+  readonly #retries: RetryPolicy | undefined
+  readonly #problem: string | undefined
 
-  constructor(store: WeightStore) {
+  constructor({ store, http, retries, problem }: RepositoryOptions) {
     this.#store = store
+    this.#http = http
+    this.#retries = retries
+    this.#problem = problem
   }
 
   /**
-   * Brings every file of the model at `url` into memory, and into the store. A model that the store holds whole is read
-   * without one request. Throws `model_not_found`, `bad_model`, `integrity`, `network` or `aborted`.
-   * @param url absolute, of the folder.
+   * Opens a model, whose files then come from the store as far as it has them: one that it holds whole needs no request. Throws
+   * `model_not_found`, `bad_model`, `bad_request`, `network` or `aborted`.
    */
-  async open(url: string, { signal, onProgress, refresh }: OpenOptions): Promise<OpenedModel> {
-    const started = performance.now()
-    const folder = url.endsWith('/') ? url : `${url}/`
-    const kept = refresh ? undefined : await this.#tolerate(() => this.#store.readManifest(folder))
-    const text = kept ?? (await downloadText(new URL(MANIFEST, folder).href, MANIFEST, signal))
-    const manifest = parseManifest(text, folder)
-    const files = new Map<string, Uint8Array<ArrayBuffer>>()
-    const written: string[] = []
-    const totalBytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
-    const bytesFrom = { network: 0, store: 0 }
-    let notStored: string | undefined
+  async open(request: ModelSourceRequest, options: OpenOptions): Promise<OpenedModel> {
+    const { signal, onProgress, refresh } = options
+    const problem = await failureOf(this.#store.ready())
+    const source = await this.#sourceOf(request)
+    const record = refresh || 'files' in request ? undefined : await this.#store.model(source.address).catch(() => undefined)
+    const text = record?.manifest ?? (await source.readText(MANIFEST, signal))
+    if (signal.aborted) throw aborted()
+    const manifest = parseManifest(text, source.address)
+    const keeper = new Keeper(this.#store, source.address, (warning) =>
+      onProgress({ type: 'load-progress', phase: 'not-stored', warning }),
+    )
+    if (problem !== undefined) keeper.giveUp(problem)
+    if (record !== undefined) await keeper.keep(() => this.#store.touch(record))
+    await this.#prepare(source.address, text, manifest, keeper, record === undefined)
+    return new OpenedModel(this.#store, manifest, this.#contextOf(source, manifest, keeper, signal, onProgress))
+  }
 
-    for (const file of manifest.files) {
-      // The store takes no signal, and a load may have been cancelled while it waited for another.
-      if (signal.aborted) throw new EngineError('aborted', 'The load was stopped.')
-      const count = (source: 'network' | 'store') => (bytes: number) => {
-        bytesFrom[source] += bytes
-        const loadedBytes = bytesFrom.network + bytesFrom.store
-        onProgress({
-          type: 'load-progress',
-          phase: 'fetch',
-          file: file.path,
-          source,
-          loadedBytes,
-          totalBytes,
-        })
-      }
-      const stored = await this.#readStored(file)
-      if (stored !== undefined) count('store')(stored.byteLength)
-      const bytes = stored ?? (await this.#download(folder, file, signal, count('network'), written))
-      onProgress({ type: 'load-progress', phase: 'verify', file: file.path })
-      if (stored === undefined) {
-        notStored ??= await failureOf(this.#store.writeFile(file.sha256, bytes))
-        written.push(file.sha256)
-      }
-      files.set(file.path, bytes)
-    }
-    // The manifest last: where one is kept, its files were.
-    notStored ??= await failureOf(this.#store.writeManifest(folder, text))
-    const report = {
-      networkBytes: bytesFrom.network,
-      storedBytes: bytesFrom.store,
-      fetchMs: performance.now() - started,
-    }
-    return { manifest, files: memoryFiles(files), report: notStored === undefined ? report : { ...report, notStored } }
+  /** Brings a model into the store without loading it. Throws as `open` does, and `integrity`; `storage` when it could not be kept. */
+  async prefetch(request: ModelSourceRequest, options: Omit<OpenOptions, 'refresh'>): Promise<StoredModel> {
+    const opened = await this.open(request, { ...options, refresh: false })
+    const { notStored } = await opened.finish()
+    if (notStored !== undefined) throw new EngineError('storage', notStored.message)
+    return this.status((await this.#sourceOf(request)).address)
+  }
+
+  /** Every model of which the store knows, the last used first. */
+  async list(): Promise<readonly StoredModel[]> {
+    return storing(async () => {
+      await this.#store.ready()
+      const kept = await this.#store.keptBytes()
+      const models = await this.#store.models()
+      return models.map((record) => describe(record, kept)).toSorted((a, b) => (b.usedAt ?? 0) - (a.usedAt ?? 0))
+    })
+  }
+
+  /** What the store has of a model, and what is missing. Asks the network for the manifest of one that it does not know. */
+  async status(url: string): Promise<StoredModel> {
+    const address = folderAddress(url)
+    const record = await storing(() => this.#store.ready().then(() => this.#store.known(address)))
+    const kept = await storing(() => this.#store.keptBytes())
+    if (record !== undefined) return describe(record, kept)
+    const source = await this.#sourceOf({ url })
+    const text = await source.readText(MANIFEST, new AbortController().signal)
+    return describeAbsent(address, parseManifest(text, address), kept)
+  }
+
+  /** Reads a model's files again. Rotten chunks are fetched again by the next load. Throws `model_not_found`. */
+  async verify(url: string): Promise<Verification> {
+    const record = await this.#known(url)
+    return storing(() => verifyModel(this.#store, record))
+  }
+
+  /** Throws `model_not_found` for one that is not whole. */
+  async setPinned(url: string, isPinned: boolean): Promise<void> {
+    const record = await storing(() => this.#store.model(folderAddress(url)))
+    if (record === undefined) throw notStored(url)
+    await storing(() => this.#store.setPinned(record, isPinned))
+  }
+
+  /** Gives a model's bytes up. Throws `model_not_found`; `bad_request` for a pinned one. */
+  async evict(url: string): Promise<void> {
+    const record = await this.#known(url)
+    if (record.isPinned) throw new EngineError('bad_request', `${url} is pinned: unpin it first.`)
+    await storing(() => this.#store.evict(record.address))
   }
 
   /** Forgets the model at `url` and the files that no other kept model uses, or everything. Throws `storage`. */
   async clear(url?: string): Promise<void> {
-    try {
-      if (url === undefined) return await this.#store.clear()
-      const folder = url.endsWith('/') ? url : `${url}/`
-      const mine = await this.#filesOf(folder)
-      const others = (await this.#store.listManifests()).filter((other) => other !== folder)
-      const used = new Set((await Promise.all(others.map((other) => this.#filesOf(other)))).flat())
-      await this.#store.remove(
-        folder,
-        mine.filter((sha256) => !used.has(sha256)),
-      )
-    } catch (cause) {
-      throw new EngineError('storage', `The weight store could not be cleared: ${String(cause)}`, { cause })
-    }
+    await storing(() => (url === undefined ? this.#store.clear() : this.#store.remove(folderAddress(url))))
   }
 
-  /** A folder with one bad file is not trusted with the others: what this load had kept of it is forgotten. */
-  async #download(
-    folder: string,
-    file: ManifestFile,
+  storage(): Promise<StorageReport> {
+    return storing(() => storageReport(this.#store))
+  }
+
+  async #known(url: string): Promise<ModelRecord> {
+    const record = await storing(() => this.#store.ready().then(() => this.#store.known(folderAddress(url))))
+    if (record === undefined) throw notStored(url)
+    return record
+  }
+
+  /** Makes room and books the download; what cannot be kept is said before the first byte. */
+  async #prepare(address: string, text: string, manifest: Manifest, keeper: Keeper, isNew: boolean): Promise<void> {
+    if (this.#problem !== undefined)
+      keeper.giveUp({ reason: 'unavailable', message: `${this.#problem}. The weights are kept nowhere.` })
+    await keeper.keep(async () => {
+      const kept = await this.#store.keptBytes()
+      const missing = manifest.files.reduce((sum, file) => sum + file.bytes - (kept.get(file.sha256) ?? 0), 0)
+      if (missing > 0 && !(await this.#store.makeRoom(missing, address))) {
+        const message = `The weights need ${missing} bytes more than the budget of ${this.#store.budgetBytes} has room for.`
+        return keeper.giveUp({ reason: 'budget', message: `${message} Raise it, or unpin or remove other models.` })
+      }
+      if (!isNew) return
+      await this.#store.beginDownload({ address, id: idOf(manifest), manifest: text, files: manifest.files })
+      void askToPersist().catch(() => {}) // a wish; the report says whether it was granted
+    })
+  }
+
+  #contextOf(
+    source: ModelSource,
+    manifest: Manifest,
+    keeper: Keeper,
     signal: AbortSignal,
-    onBytes: (bytes: number) => void,
-    written: readonly string[],
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    try {
-      return await downloadFile(folder, file, signal, onBytes)
-    } catch (error) {
-      const bad = error instanceof EngineError && error.code === 'integrity'
-      // The download's error is the news; a store that cannot forget just now holds nothing wrong.
-      if (bad) await failureOf(this.#store.remove(folder, written))
-      throw error
+    onProgress: OpenOptions['onProgress'],
+  ): LoadContext {
+    return {
+      source,
+      keeper,
+      signal,
+      meter: new LoadMeter(totalBytes(manifest), onProgress),
+      open: (file) => this.#store.file(file),
+      onVerify: (file) => onProgress({ type: 'load-progress', phase: 'verify', file }),
+      onRetry: (file, reason, waitMs) => onProgress({ type: 'load-progress', phase: 'retry', file, reason, waitMs }),
     }
   }
 
-  async #filesOf(folder: string): Promise<string[]> {
-    const text = await this.#store.readManifest(folder)
-    return text === undefined ? [] : parseManifest(text, folder).files.map((file) => file.sha256)
-  }
-
-  /** A stored file that is still what was stored; one that rotted is fetched again. */
-  async #readStored({ sha256 }: ManifestFile): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const bytes = await this.#tolerate(() => this.#store.readFile(sha256))
-    return bytes !== undefined && (await sha256Of(bytes)) === sha256 ? bytes : undefined
-  }
-
-  /** A store that cannot be read is an empty one: the network still has the model. */
-  async #tolerate<T>(read: () => Promise<T | undefined>): Promise<T | undefined> {
-    try {
-      return await read()
-    } catch {
-      return undefined // `writeFile` meets the same trouble next, and the report says so
+  async #sourceOf(request: ModelSourceRequest): Promise<ModelSource> {
+    if ('files' in request) {
+      const files = folderOf(request.files)
+      const manifest = await new BlobSource('picked files: ', files).readText(MANIFEST, new AbortController().signal)
+      return new BlobSource(pickedAddress(idOf(parseManifest(manifest, 'picked files: '))), files)
     }
+    const address = folderAddress(request.url)
+    // Stored, it needs no files; not stored, there is nobody to ask.
+    if (address.startsWith('picked:')) return new BlobSource(address, [])
+    return new HttpSource(address, this.#http, this.#retries)
   }
 }
 
-function parseManifest(text: string, folder: string): Manifest {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw badManifest(folder, 'it is not JSON', cause)
-  }
-  const problem = manifestProblem(value)
-  if (problem !== undefined) throw badManifest(folder, problem)
-  return value as Manifest // manifestProblem has looked at every field
+function folderAddress(url: string): string {
+  return url.endsWith('/') ? url : `${url}/`
 }
 
-function badManifest(folder: string, problem: string, cause?: unknown): EngineError {
-  const message = `${folder}${MANIFEST} is not the manifest of a tabserve model: ${problem}. Make the folder with \`convert\`.`
-  return new EngineError('bad_model', message, { file: MANIFEST, cause })
+function notStored(url: string): EngineError {
+  return new EngineError('model_not_found', `${url} is not in the weight store. Load or prefetch it first.`)
 }
 
-async function failureOf(write: Promise<void>): Promise<string | undefined> {
+async function failureOf(work: Promise<void>): Promise<StorageWarning | undefined> {
   try {
-    await write
+    await work
     return undefined
   } catch (error) {
-    return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    return warningOf(error)
+  }
+}
+
+async function storing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw new EngineError('storage', `The weight store failed: ${String(cause)}`, { cause })
   }
 }

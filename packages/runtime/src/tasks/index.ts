@@ -1,7 +1,7 @@
 import type { Served } from '@tabserve/engine'
 import type { KvType, LoadProgress, LoadReport, LoadRequest, Manifest, RunnerName } from '@tabserve/protocol'
 import type { Device } from '../backend/device.ts'
-import type { OpenedModel } from '../models/repository.ts'
+import type { OpenedModel } from '../models/opened-model.ts'
 import { loadGenerate } from './load-generate.ts'
 
 /** A model that answers, and how it really runs. */
@@ -20,7 +20,7 @@ export interface LoadedModel {
 
 /** Makes something that serves out of a model's files. */
 export type Task = (
-  model: OpenedModel,
+  model: Pick<OpenedModel, 'manifest' | 'files'>,
   device: Device,
   request: LoadRequest,
   onProgress: (progress: LoadProgress) => void,

@@ -1,0 +1,70 @@
+import type { Answer } from './api.ts'
+
+/** Where weights are kept. */
+export type StoreKind = 'indexeddb' | 'opfs' | 'memory'
+
+/** Where a model comes from: the absolute address of its folder, or files that the user picked, of which one is `manifest.json`. */
+export type ModelSourceRequest = { readonly url: string } | { readonly files: readonly PickedFile[] }
+
+/** A file that the user picked or dropped; its path as they have it. */
+export interface PickedFile {
+  readonly path: string
+  readonly blob: Blob
+}
+
+/** The models of a worker's weight store, loaded or not. Addresses are absolute. Progress of long work comes on `port`, as for `load`. */
+export interface ModelsApi {
+  listStored(): Promise<Answer<readonly StoredModel[]>>
+  storedStatus(url: string): Promise<Answer<StoredModel>>
+  prefetch(source: ModelSourceRequest, port: MessagePort): Promise<Answer<StoredModel>>
+  verifyStored(url: string): Promise<Answer<Verification>>
+  setPinned(url: string, isPinned: boolean): Promise<Answer<null>>
+  evictStored(url: string): Promise<Answer<null>>
+  removeStored(url: string): Promise<Answer<null>>
+  storage(): Promise<Answer<StorageReport>>
+}
+
+/** A model as the weight store has it. */
+export interface StoredModel {
+  readonly url: string
+  /** `name@version`. */
+  readonly id: string
+  /** `stored`: loads without a request. `partial`: a download was stopped, or lost a piece since. `absent`: nothing is kept. */
+  readonly state: 'stored' | 'partial' | 'absent'
+  readonly totalBytes: number
+  readonly storedBytes: number
+  /** What a load or prefetch has to download. */
+  readonly missingBytes: number
+  /** Never evicted to make room. */
+  readonly isPinned: boolean
+  /** Last load or prefetch, in milliseconds since 1970. Absent: never. */
+  readonly usedAt?: number
+}
+
+/** What reading a stored model again has found. Chunks that had rotted are fetched again by the next load. */
+export interface Verification {
+  readonly isRight: boolean
+  readonly checkedBytes: number
+  /** Files of which something is missing or wrong. */
+  readonly damaged: readonly string[]
+}
+
+export interface StorageReport {
+  readonly kind: StoreKind
+  /** Bytes of weights. */
+  readonly usedBytes: number
+  readonly budgetBytes?: number
+  /** Of everything that this origin keeps, as the browser estimates. */
+  readonly originBytes?: number
+  /** What the browser promises; real disks are fuller. */
+  readonly quotaBytes?: number
+  /** Whether the browser has agreed not to clear it on its own. */
+  readonly isPersistent: boolean
+}
+
+/** Why a model's weights are not kept. It works all the same, and is fetched again next time. */
+export interface StorageWarning {
+  /** `budget`: larger than what may be kept. `quota`: the browser has no room. `unavailable`: no lasting store. `failed`: the store broke. */
+  readonly reason: 'budget' | 'quota' | 'unavailable' | 'failed'
+  readonly message: string
+}

@@ -1,0 +1,132 @@
+import type { ManifestFile } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import { acquireLock, fileLock } from '../storage/lock.ts'
+import type { StoredFile } from '../storage/stored-file.ts'
+import type { Keeper } from './keeper.ts'
+import type { LoadMeter } from './load-meter.ts'
+import type { ModelSource } from './model-source.ts'
+import { aborted } from './retry.ts'
+import { sha256Of, streamingSha256 } from './sha256.ts'
+
+/** What streams of one load share. */
+export interface LoadContext {
+  readonly source: ModelSource
+  readonly keeper: Keeper
+  readonly meter: LoadMeter
+  readonly signal: AbortSignal
+  /** What the store has of a file, now. */
+  readonly open: (file: ManifestFile) => Promise<StoredFile>
+  readonly onVerify: (file: string) => void
+  readonly onRetry: (file: string, reason: string, waitMs: number) => void
+}
+
+/**
+ * A file in chunks, in order: from the store what it has, from the source the rest, which goes to hash, store and reader at once. The last
+ * chunk comes only when the hash of the whole file has matched; else it throws `integrity`. While a file is downloaded others wait.
+ */
+export async function* streamFile(context: LoadContext, file: ManifestFile): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let stored = await context.open(file)
+  let release = () => {}
+  if (!stored.isWhole) {
+    release = await acquireLock(fileLock(file.sha256), context.signal).catch((cause: unknown) =>
+      Promise.reject(context.signal.aborted ? aborted(file.path, cause) : cause),
+    )
+    stored = await context.open(file) // somebody may have brought it in the meantime
+  }
+  try {
+    yield* new FileStream(context, file, stored).chunks()
+  } finally {
+    release()
+  }
+}
+
+/** One pass through one file. */
+class FileStream {
+  readonly #context: LoadContext
+  readonly #file: ManifestFile
+  readonly #stored: StoredFile
+  readonly #download: AsyncGenerator<Uint8Array<ArrayBuffer>> | undefined
+  readonly #awaited: ReadonlySet<number>
+
+  constructor(context: LoadContext, file: ManifestFile, stored: StoredFile) {
+    this.#context = context
+    this.#file = file
+    this.#stored = stored
+    const { missing } = stored
+    this.#awaited = new Set(missing)
+    this.#download = missing.length === 0 ? undefined : this.#fetch(missing)
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const { signal, meter, onVerify } = this.#context
+    const { numChunks, isSealed } = this.#stored
+    const hash = isSealed ? undefined : await streamingSha256()
+    try {
+      let ahead = this.#read(0)
+      for (let index = 0; index < numChunks; index++) {
+        if (signal.aborted) throw aborted(this.#file.path)
+        const isLast = index + 1 === numChunks
+        const kept = await meter.time(ahead)
+        // The store reads while whoever asked works on this chunk.
+        ahead = isLast ? Promise.resolve(undefined) : this.#read(index + 1)
+        if (kept !== undefined) meter.count(this.#file.path, 'store', kept.byteLength, isLast)
+        const bytes = kept ?? (await meter.time(this.#next(index)))
+        hash?.update(bytes)
+        if (isLast) onVerify(this.#file.path)
+        if (isLast && hash !== undefined) this.#compare(hash.hex(), this.#file.sha256)
+        const keeping = this.#keep(index, bytes, kept !== undefined, isLast)
+        yield bytes
+        await keeping
+      }
+    } finally {
+      await this.#download?.return(undefined)
+    }
+  }
+
+  /** A chunk that the store has and that is right. A store that cannot be read has nothing. */
+  async #read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (!this.#stored.has(index)) return undefined
+    return this.#stored.read(index).catch(() => undefined) // the keeper meets the same trouble next, and says so
+  }
+
+  /** A chunk that the store does not have. */
+  async #next(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const download = this.#awaited.has(index) ? this.#download : this.#fetch([index])
+    const next = await download?.next()
+    if (next?.done !== false) throw new Error('a download ended before its last chunk')
+    const expected = this.#stored.expectedHash(index)
+    if (expected !== undefined) this.#compare(await sha256Of(next.value), expected)
+    return next.value
+  }
+
+  #fetch(indices: readonly number[]): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const { source, signal, meter, onRetry } = this.#context
+    let awaited = indices.reduce((sum, index) => sum + this.#stored.lengthOf(index), 0)
+    return source.readChunks({
+      file: this.#file,
+      chunkBytes: this.#stored.chunkBytes,
+      indices,
+      signal,
+      onBytes: (bytes) => meter.count(this.#file.path, 'network', bytes, (awaited -= bytes) === 0),
+      onRetry: (reason, waitMs) => onRetry(this.#file.path, reason, waitMs),
+    })
+  }
+
+  async #keep(index: number, bytes: Uint8Array<ArrayBuffer>, isKept: boolean, isLast: boolean): Promise<void> {
+    const { keeper } = this.#context
+    const seals = isLast && !this.#stored.isSealed
+    if (!isKept) {
+      const sha256 = await sha256Of(bytes)
+      await keeper.keep(() => this.#stored.keep(index, bytes, sha256, seals))
+    } else if (seals) await keeper.keep(() => this.#stored.seal())
+  }
+
+  #compare(found: string, expected: string): void {
+    if (found === expected) return
+    const { path } = this.#file
+    const advice =
+      'Nothing was kept. Load again; if it stays, the server holds another file than the manifest describes.'
+    const message = `${this.#context.source.address}${path} is not the file that the manifest describes. Its SHA-256 is ${found}, not ${expected}. ${advice}`
+    throw new EngineError('integrity', message, { file: path })
+  }
+}

@@ -1,0 +1,146 @@
+import { EngineError } from '@tabserve/protocol'
+import { TransientFailure, aborted, retryAfterMs } from './retry.ts'
+import { Watchdog } from './watchdog.ts'
+
+export interface HttpOptions {
+  /** Origins that may be asked, and redirected to. `undefined`: any. */
+  readonly allowedOrigins?: readonly string[] | undefined
+  /** A request that brings nothing for so long is given up and tried again. Default 30 s. */
+  readonly stallMs?: number
+  readonly fetch?: typeof fetch
+}
+
+export interface HttpRequest {
+  /** What the manifest calls the file. */
+  readonly name: string
+  readonly signal: AbortSignal
+  /** Bytes wanted, the last one included. `undefined`: all. */
+  readonly range?: readonly [first: number, last: number] | undefined
+  readonly cache: RequestCache
+}
+
+/** An answer with a body that may be a file's. */
+export interface HttpAnswer {
+  readonly url: string
+  /** It is the whole file, also where a part was asked for. */
+  readonly isWhole: boolean
+  /** Its bytes are not the file's own, so that a part of them is of no use. */
+  readonly isCompressed: boolean
+  /** Where in the file the body begins. */
+  readonly from: number
+  /** Bytes that the body claims to have, where the server says so and nothing compresses it. */
+  readonly claimedBytes: number | undefined
+  /** Size of the whole file, where the server says so. */
+  readonly totalBytes: number | undefined
+  /** Leaving the loop ends the request. Throws `TransientFailure` when the connection breaks or stalls, `aborted`. */
+  pieces(): AsyncGenerator<Uint8Array>
+}
+
+const STALL_MS = 30_000
+
+/** Fetches: gives failures our codes, and says which of them may be tried again. */
+export class Http {
+  readonly #allowed: ReadonlySet<string> | undefined
+  readonly #stallMs: number
+  readonly #fetch: typeof fetch
+
+  constructor({ allowedOrigins, stallMs = STALL_MS, fetch: fetcher }: HttpOptions = {}) {
+    this.#allowed = allowedOrigins === undefined ? undefined : new Set(allowedOrigins)
+    this.#stallMs = stallMs
+    this.#fetch = fetcher ?? ((...request) => fetch(...request))
+  }
+
+  /**
+   * Throws `bad_request` before any request to an origin that is not allowed; `model_not_found`, `network`, `integrity` or `aborted` for what
+   * will not change, else `TransientFailure`.
+   */
+  async get(url: string, { name, signal, range, cache }: HttpRequest): Promise<HttpAnswer> {
+    this.#checkOrigin(url, name)
+    const watchdog = new Watchdog(signal, this.#stallMs)
+    const headers = range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` }
+    try {
+      const init = { headers, cache, signal: watchdog.signal, credentials: 'same-origin', priority: 'low' } as const
+      const response = await watchdog.guard(this.#fetch(url, init))
+      if (response.url !== '') this.#checkOrigin(response.url, name)
+      checkStatus(response, url, name)
+      return answerOf(response, url, range, () => bodyOf(response, watchdog, url, name))
+    } catch (cause) {
+      watchdog.stop()
+      throw failureOf(cause, watchdog, url, name)
+    }
+  }
+
+  #checkOrigin(url: string, name: string): void {
+    const { origin } = new URL(url)
+    if (this.#allowed === undefined || this.#allowed.has(origin)) return
+    const advice = `Allowed are ${[...this.#allowed].join(', ') || 'none'}; add it to \`allowedOrigins\` if you trust it.`
+    throw new EngineError('bad_request', `${origin} is not an origin that models may come from. ${advice}`, { file: name })
+  }
+}
+
+function checkStatus(response: Response, url: string, name: string): void {
+  const { status, headers } = response
+  if (response.ok) {
+    // A page where a file should be: a login, a captive portal, or a host that answers everything with its front page.
+    if (!/^text\/html\b/i.test(headers.get('content-type') ?? '') || /\.html?$/.test(name) || name === 'manifest.json') return
+    throw new EngineError('network', `${url} answered with a web page, not with a model's file. Check the address.`, { file: name })
+  }
+  if (status === 416)
+    throw new EngineError('integrity', `${url} is shorter than the manifest says. The server holds another file.`, { file: name })
+  const code = status === 404 || status === 410 ? 'model_not_found' : 'network'
+  const verdict = new EngineError(code, `${url} answered ${status}. Check the model's address and that ${name} is there.`, {
+    file: name,
+  })
+  if (status === 408 || status === 425 || status === 429 || status >= 500)
+    throw new TransientFailure(verdict, retryAfterMs(headers.get('retry-after'), Date.now()))
+  throw verdict
+}
+
+function answerOf(
+  { status, headers }: Response,
+  url: string,
+  range: HttpRequest['range'],
+  pieces: HttpAnswer['pieces'],
+): HttpAnswer {
+  const isPart = status === 206
+  // Other origins hide these headers unless they expose them; then the hash alone decides.
+  const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
+  const isCompressed = !['', 'identity'].includes(headers.get('content-encoding') ?? '')
+  const length = headers.get('content-length')
+  const claimedBytes = isCompressed || length === null ? undefined : Number(length)
+  return {
+    url,
+    isWhole: !isPart,
+    isCompressed,
+    from: isPart ? Number(first ?? range?.[0] ?? 0) : 0,
+    claimedBytes,
+    totalBytes: total === undefined || total === '*' ? undefined : Number(total),
+    pieces,
+  }
+}
+
+async function* bodyOf(response: Response, watchdog: Watchdog, url: string, name: string): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader()
+  if (reader === undefined) return watchdog.stop()
+  try {
+    for (;;) {
+      const { done, value } = await watchdog.guard(reader.read())
+      if (done) return
+      yield value
+    }
+  } catch (cause) {
+    throw failureOf(cause, watchdog, url, name)
+  } finally {
+    watchdog.stop()
+    // Harmless after the end; where the loop was left early it stops the download.
+    void reader.cancel().catch(() => {})
+  }
+}
+
+function failureOf(cause: unknown, watchdog: Watchdog, url: string, name: string): unknown {
+  if (cause instanceof EngineError || cause instanceof TransientFailure) return cause
+  if (watchdog.isStopped) return aborted(name, cause)
+  const what = watchdog.hasBitten ? `sent nothing for ${watchdog.ms / 1000} s` : 'could not be fetched'
+  const message = `${url} ${what}. Check the connection and try again.`
+  return new TransientFailure(new EngineError('network', message, { file: name, cause }))
+}

@@ -1,0 +1,39 @@
+import type { Manifest, StoredModel, Verification } from '@tabserve/protocol'
+import type { ModelRecord } from '../storage/model-record.ts'
+import type { FileIdentity } from '../storage/stored-file.ts'
+import type { WeightStore } from '../storage/weight-store.ts'
+import { idOf, parseManifest } from './manifest-text.ts'
+
+type KeptBytes = ReadonlyMap<string, number>
+
+/** A model that the store knows. @param kept bytes of each file that are there, by hash. */
+export function describe({ address, id, files, isPinned, usedAt }: ModelRecord, kept: KeptBytes): StoredModel {
+  return { ...sizes(address, id, files, kept), isPinned, usedAt }
+}
+
+/** A model that it does not; other models may have brought some of its files. */
+export function describeAbsent(address: string, manifest: Manifest, kept: KeptBytes): StoredModel {
+  return { ...sizes(address, idOf(manifest), manifest.files, kept), isPinned: false }
+}
+
+/** Reads every chunk that the store has of a model. Reading strikes what is wrong from the journals. */
+export async function verifyModel(store: WeightStore, { manifest, address }: ModelRecord): Promise<Verification> {
+  const damaged: string[] = []
+  let checkedBytes = 0
+  for (const { path, ...identity } of parseManifest(manifest, address).files) {
+    const file = await store.file(identity)
+    for (let index = 0; index < file.numChunks; index++) {
+      checkedBytes += (await file.read(index))?.byteLength ?? 0
+    }
+    if (!file.isWhole) damaged.push(path)
+  }
+  return { isRight: damaged.length === 0, checkedBytes, damaged }
+}
+
+function sizes(url: string, id: string, files: readonly FileIdentity[], kept: KeptBytes) {
+  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0)
+  const storedBytes = files.reduce((sum, { sha256 }) => sum + (kept.get(sha256) ?? 0), 0)
+  const missingBytes = totalBytes - storedBytes
+  const state = missingBytes === 0 ? 'stored' : storedBytes === 0 ? 'absent' : 'partial'
+  return { url, id, totalBytes, storedBytes, missingBytes, state } as const
+}

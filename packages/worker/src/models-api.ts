@@ -1,0 +1,35 @@
+import type { ModelsApi } from '@tabserve/protocol'
+import type { ModelRepository } from '@tabserve/runtime'
+import { answer, withProgress } from './answer.ts'
+
+/** The weight store's models, for the page. */
+export function modelsApi(repository: () => ModelRepository): ModelsApi {
+  return {
+    listStored: () => answer('storage', () => repository().list()),
+    storedStatus: (url) => answer('storage', () => repository().status(url)),
+    prefetch: (source, port) =>
+      answer('storage', () =>
+        withProgress(port, (onProgress, signal) => repository().prefetch(source, { onProgress, signal })),
+      ),
+    verifyStored: (url) => answer('storage', () => repository().verify(url)),
+    setPinned: (url, isPinned) =>
+      answer('storage', () =>
+        repository()
+          .setPinned(url, isPinned)
+          .then(() => null),
+      ),
+    evictStored: (url) =>
+      answer('storage', () =>
+        repository()
+          .evict(url)
+          .then(() => null),
+      ),
+    removeStored: (url) =>
+      answer('storage', () =>
+        repository()
+          .clear(url)
+          .then(() => null),
+      ),
+    storage: () => answer('storage', () => repository().storage()),
+  }
+}
