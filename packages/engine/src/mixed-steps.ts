@@ -93,7 +93,7 @@ export class MixedSteps implements StepPolicy {
   #admit(copies: KvCopy[]): void {
     let numKept = 0
     for (const sequence of this.#roster.waiting.first(this.#capabilities.maxRows)) {
-      if (this.#isBeingRead(sequence)) {
+      if (sequence.scheduling.admission !== 'immediate' && this.#isBeingRead(sequence)) {
         numKept++
         continue
       }

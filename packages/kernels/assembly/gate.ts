@@ -1,6 +1,6 @@
 import { exp4, tanh4 } from './exponential'
 
-/** The function on the gate; `src/model.ts` has the same numbers. */
+/** The function on the gate; `src/exports.ts` has the same numbers. */
 export namespace Activation {
   export const silu: i32 = 0
   export const geluTanh: i32 = 1

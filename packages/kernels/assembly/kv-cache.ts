@@ -1,7 +1,7 @@
 import { toHalf } from './half'
 import { halves, maxLane } from './simd'
 
-/** How KV is kept; `src/kernels.ts` has the same numbers: bytes an element. */
+/** How KV is kept; `src/exports.ts` has the same numbers: bytes an element. */
 export namespace KvKind {
   export const int8: i32 = 1
   export const float16: i32 = 2

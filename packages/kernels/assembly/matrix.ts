@@ -1,4 +1,4 @@
-/** How the values of a matrix lie. `src/matrix-kind.ts` has the same numbers. */
+/** How the values of a matrix lie. `src/exports.ts` has the same numbers. */
 export namespace MatrixKind {
   /** f32 [rows/8][columns][8]. */
   export const float32: i32 = 0

@@ -1,6 +1,11 @@
 /** Looks at the generation so often before it goes to sleep: some ten microseconds, longer than most phases of a step. */
 const SPINS: i32 = 4000
 
+/** Longer than any phase takes, in nanoseconds: who has not come by then is gone. */
+const PATIENCE: i64 = 30_000_000_000
+/** What `atomic.wait` answers then. */
+const TIMED_OUT: i32 = 2
+
 /** Threads that compute one step together. All of it is shared memory, four zero words at first. */
 @unmanaged
 export class Team {
@@ -23,7 +28,7 @@ export function meet(team: Team, threads: i32): void {
     if (atomic.add<i32>(at + offsetof<Team>('arrived'), 1) == threads - 1) {
       atomic.store<i32>(at + offsetof<Team>('arrived'), 0)
       advance(at, at + offsetof<Team>('generation'), threads)
-    } else awaitChange(at, at + offsetof<Team>('generation'), generation)
+    } else awaitChange(at, at + offsetof<Team>('generation'), generation, PATIENCE)
   }
 }
 
@@ -41,7 +46,7 @@ export function callTeam(team: Team, threads: i32, over: bool): void {
 export function awaitStep(team: Team, seen: i32): i32 {
   if (ASC_FEATURE_THREADS) {
     const at = changetype<usize>(team)
-    awaitChange(at, at + offsetof<Team>('step'), seen)
+    awaitChange(at, at + offsetof<Team>('step'), seen, -1)
     return atomic.load<i32>(at + offsetof<Team>('over')) != 0 ? -1 : seen + 1
   }
   return -1
@@ -56,12 +61,16 @@ function advance(team: usize, counter: usize, threads: i32): void {
   }
 }
 
-/** Who goes to sleep says so first and then looks once more, as part of the wait: nobody sleeps through the change. */
-function awaitChange(team: usize, counter: usize, from: i32): void {
+/**
+ * Who goes to sleep says so first and then looks once more, as part of the wait: nobody sleeps through the change. Traps when nothing has changed
+ * for `patience` nanoseconds.
+ */
+function awaitChange(team: usize, counter: usize, from: i32, patience: i64): void {
   if (ASC_FEATURE_THREADS) {
     for (let spin = 0; spin < SPINS; spin++) if (atomic.load<i32>(counter) != from) return
     atomic.add<i32>(team + offsetof<Team>('asleep'), 1)
-    while (atomic.load<i32>(counter) == from) atomic.wait<i32>(counter, from, -1)
+    while (atomic.load<i32>(counter) == from)
+      if (atomic.wait<i32>(counter, from, patience) == TIMED_OUT) unreachable()
     atomic.sub<i32>(team + offsetof<Team>('asleep'), 1)
   }
 }

@@ -1,4 +1,5 @@
 import type { DecoderGraph, TensorEntry } from '@tabserve/protocol'
+import { tensorBytes } from '@tabserve/protocol'
 import { chooseKernels } from '@tabserve/kernels'
 
 /** Why the kernels cannot run a decoder, in half a sentence; `undefined`: they can. */
@@ -17,13 +18,32 @@ export function kernelsProblem(graph: DecoderGraph): string | undefined {
     )
     if (gate?.dtype !== up?.dtype) return `gate and up of layer ${layer} are of different types`
   }
-  return decoder.tensors.map(tensorProblem).find((problem) => problem !== undefined)
+  const problem = decoder.tensors
+    .map((tensor) => tensorProblem(tensor, graph))
+    .find((found) => found !== undefined)
+  return problem ?? overlapProblem(decoder.tensors)
 }
 
-function tensorProblem({ name, dtype, shape, file }: TensorEntry): string | undefined {
+function tensorProblem(
+  { name, dtype, shape, file }: TensorEntry,
+  { externalData }: DecoderGraph,
+): string | undefined {
   if (dtype === 'uint4' && (shape.length !== 2 || (shape[1] ?? 0) % 32 !== 0))
     return `${name} has ${shape.join(' × ')} 4-bit weights, which are no rows of blocks of 32`
-  return file === '' ? `${name} has no file` : undefined
+  return file === externalData
+    ? undefined
+    : `${name} does not lie in ${externalData}, the one file that is read`
+}
+
+/** Every byte goes to one place as the file streams by. */
+function overlapProblem(tensors: readonly TensorEntry[]): string | undefined {
+  const sorted = tensors.toSorted((left, right) => left.offset - right.offset)
+  for (const [index, tensor] of sorted.entries()) {
+    const before = sorted[index - 1]
+    if (before !== undefined && before.offset + tensorBytes(before) > tensor.offset)
+      return `${before.name} and ${tensor.name} lie in the same place`
+  }
+  return undefined
 }
 
 function requiredTensors(layers: number): string[] {

@@ -52,7 +52,7 @@ export class KernelDevice {
     if (variant === undefined) throw new Error('no build fits this browser')
     const response = await fetch(this.#assets[variant])
     if (!response.ok) throw new Error(`${response.url} answered ${response.status}`)
-    // Not `compileStreaming`: that needs a content type that static hosts often do not send, and 26 kB are there at once.
+    // Not `compileStreaming`: that needs a content type that static hosts often do not send, and 50 kB are there at once.
     return WebAssembly.compile(await response.arrayBuffer())
   }
 }

@@ -20,7 +20,7 @@ export interface KernelModel {
   readonly cache: Address
   readonly blockBytes: number
   readonly sinks: readonly WeightSink[]
-  /** Says where the pool of KV blocks begins, behind everything else, and by how many blocks it grows. */
+  /** Says where the pool of KV blocks begins, behind everything else, and how many blocks' KV lies together. */
   place(pool: Address, slabBlocks: number): void
 }
 

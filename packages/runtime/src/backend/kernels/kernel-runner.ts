@@ -31,6 +31,7 @@ export class KernelRunner implements ModelRunner {
   /** Until the weights are there. */
   #weights: WeightStream | undefined
   #team: KernelTeam | undefined
+  #isBroken = false
   /** So many blocks' KV lies together. */
   readonly #slabBlocks: number
   /** Blocks of the slabs that were ever written. */
@@ -130,7 +131,7 @@ export class KernelRunner implements ModelRunner {
     const outputs = outputsOf(runs, this.capabilities.vocabSize)
     if (outputs.length > this.#maxOutputs) return this.#runInParts(runs, outputs)
     this.#batch.write(runs, outputs)
-    this.#kernels.forward(this.#model.model, this.#batch.address, this.#threads)
+    this.#forward()
     const maxTop = maxTopOf(outputs)
     let first = 0
     return {
@@ -170,13 +171,15 @@ export class KernelRunner implements ModelRunner {
    * written cost nothing. Throws `RangeError` where not even one context fits.
    */
   #reservePool(numAffordable: number, tableLength: number): number {
-    const slabs = (count: number) => this.#slabBlocks * Math.floor(count / this.#slabBlocks)
-    for (let numBlocks = slabs(numAffordable); ; numBlocks = slabs(numBlocks / 2)) {
+    const least = this.#slabBlocks * Math.ceil(tableLength / this.#slabBlocks)
+    const most = this.#slabBlocks * Math.floor(numAffordable / this.#slabBlocks)
+    for (let numBlocks = most; ;) {
       try {
         this.#heap.reserve(this.#pool + numBlocks * this.#model.blockBytes)
         return numBlocks
       } catch (error) {
-        if (slabs(numBlocks / 2) < tableLength) throw error
+        if (numBlocks === least) throw error
+        numBlocks = Math.max(least, this.#slabBlocks * Math.floor(numBlocks / 2 / this.#slabBlocks))
       }
     }
   }
@@ -189,6 +192,17 @@ export class KernelRunner implements ModelRunner {
     this.#numBlocksHeld = Math.max(this.#numBlocksHeld, numHeld)
   }
 
+  /** Throws `backend_failed` when a helper thread is gone; threads that no longer meet cannot compute another step. */
+  #forward(): void {
+    if (this.#isBroken) throw teamLost()
+    try {
+      this.#kernels.forward(this.#model.model, this.#batch.address, this.#threads)
+    } catch (cause) {
+      this.#isBroken = true
+      throw teamLost(cause)
+    }
+  }
+
   /** Reads the same tokens again for each part of the logits: the KV it writes is the same each time. */
   #runInParts(runs: Step['runs'], outputs: readonly Output[]): StepResult {
     const { vocabSize } = this.capabilities
@@ -198,7 +212,7 @@ export class KernelRunner implements ModelRunner {
     for (let first = 0; first < outputs.length; first += this.#maxOutputs) {
       const part = outputs.slice(first, first + this.#maxOutputs).map((output) => ({ ...output, top: 0 }))
       this.#batch.write(runs, part)
-      this.#kernels.forward(this.#model.model, this.#batch.address, this.#threads)
+      this.#forward()
       part.forEach(({ run }, index) => {
         values[run]?.set(this.#batch.read(index, part.slice(index, index + 1), 0).values, filled[run])
         filled[run] = (filled[run] ?? 0) + vocabSize
@@ -206,6 +220,11 @@ export class KernelRunner implements ModelRunner {
     }
     return { outputs: values.map((rows): Logits => ({ values: rows, tokens: undefined })) }
   }
+}
+
+function teamLost(cause?: unknown): EngineError {
+  const advice = 'Unload the model and load it again, with threads: 1 if it stays.'
+  return new EngineError('backend_failed', `A thread of the kernels did not answer. ${advice}`, { cause })
 }
 
 /** Most bytes that a model's heap may come to take. */
@@ -229,7 +248,11 @@ function bytesOf(shape: readonly number[], dtype: DecoderTraits['tensors'][numbe
   return shape.reduce((size, dimension) => size * dimension, bytes)
 }
 
-/** The larger, the better KV lies in memory; but whole slabs must fit, and hold a context. */
+/** The larger, the better KV lies in memory; but only whole slabs count, and at most a sixteenth may be lost to that. */
 function slabBlocksFor(numBlocks: number, tableLength: number): number {
-  return [32, 16, 8, 4, 2].find((slab) => slab * Math.floor(numBlocks / slab) >= tableLength) ?? 1
+  const isGood = (slab: number) => {
+    const numLeft = slab * Math.floor(numBlocks / slab)
+    return numLeft >= tableLength && numBlocks - numLeft <= numBlocks / 16
+  }
+  return [32, 16, 8, 4, 2].find(isGood) ?? 1
 }

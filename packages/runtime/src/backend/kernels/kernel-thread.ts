@@ -1,7 +1,11 @@
 import type { Address, KernelExports } from '@tabserve/kernels'
+import { EngineError } from '@tabserve/protocol'
 
 /** Name of the workers that are helper threads. They run the same file as the worker that they help. */
 const THREAD_NAME = 'tabserve-thread'
+const READY = 'ready'
+/** A helper fetches and runs the worker's file: that may take a while, but not for ever. */
+const START_MS = 20_000
 
 /** What a helper needs to know. */
 interface Call {
@@ -22,10 +26,14 @@ export function isKernelThread(): boolean {
 export function serveAsThread(): void {
   globalThis.onmessage = async ({ data }: MessageEvent<Call>) => {
     const { module, memory, model, batch, thread, threads } = data
-    const instance = await WebAssembly.instantiate(module, { env: { memory } })
-    postMessage('ready')
-    const kernels = instance.exports as unknown as KernelExports
-    kernels.serve(model, batch, thread, threads)
+    try {
+      const instance = await WebAssembly.instantiate(module, { env: { memory } })
+      const kernels = instance.exports as unknown as KernelExports
+      postMessage(READY)
+      kernels.serve(model, batch, thread, threads)
+    } catch (error) {
+      postMessage(String(error)) // before it was ready: the reason why it never will be
+    }
     close()
   }
 }
@@ -64,8 +72,17 @@ function startWorker(): Worker {
 
 function handOver(worker: Worker, call: Call): Promise<void> {
   return new Promise((resolve, reject) => {
-    worker.onmessage = () => resolve()
-    worker.onerror = ({ message }) => reject(new Error(`a helper thread did not start: ${message}`))
+    const fail = (reason: string) => {
+      const message = `A helper thread did not start: ${reason}. Create the client with threads: 1.`
+      reject(new EngineError('backend_failed', message))
+    }
+    const timer = setTimeout(() => fail(`no answer in ${START_MS / 1000} seconds`), START_MS)
+    worker.onmessage = ({ data }: MessageEvent<string>) => {
+      clearTimeout(timer)
+      if (data === READY) resolve()
+      else fail(data)
+    }
+    worker.onerror = ({ message }) => fail(message)
     worker.postMessage(call)
   })
 }

@@ -33,10 +33,6 @@ export class KernelWeights {
     return this.#tensors.has(name)
   }
 
-  kindOf(matrix: string): MatrixKind {
-    return MATRIX_KIND[this.#tensor(`${matrix}.weight`).dtype]
-  }
-
   /** A vector or table of fp32; 0 where the model has none. @param count of its first floats, where not all are wanted. */
   floats(name: string, count?: number): Address {
     const tensor = this.#tensors.get(name)
