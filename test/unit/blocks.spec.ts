@@ -192,6 +192,19 @@ for (const numAnswers of [1, 2, 3, 8]) {
   })
 }
 
+test('an immediate request does not wait for a beginning that another is reading', async () => {
+  const { engine, ask, runner } = startEngine({ ...paged(64), maxTokensPerStep: 4 })
+  const other = ask({ tokens: list(100), maxTokens: 1 })
+  while (runner.steps.length < 2) await turn()
+  engine.submit(prompt({ tokens: list(90), maxTokens: 1, admission: 'immediate' }), () => {})
+  const before = engine.stats()
+  await turn()
+  expect(before.waiting + before.running).toBe(2)
+  await turn()
+  expect(engine.stats()).toMatchObject({ running: 2, waiting: 0 })
+  await other
+})
+
 test('a prompt is read at once beside an answer whose every draft is right', async () => {
   const { engine, ask, runner } = startEngine(
     { ...paged(512), maxContext: 1024, maxTokensPerStep: 64 },

@@ -7,7 +7,7 @@ import { buildDecoder } from '../../packages/convert/src/graph/decoder.ts'
 import { matrixOf } from '../../packages/convert/src/graph/matrix.ts'
 import { plainRotary } from '../../packages/convert/src/graph/rotary.ts'
 import type { Run } from '../../packages/engine/src/model-runner.ts'
-import type { DecoderGraph, WeightForm } from '../../packages/protocol/src/index.ts'
+import type { DecoderGraph, TensorEntry, WeightForm } from '../../packages/protocol/src/index.ts'
 import { kernelsProblem } from '../../packages/runtime/src/backend/kernels/kernel-coverage.ts'
 import { KernelRunner } from '../../packages/runtime/src/backend/kernels/kernel-runner.ts'
 import { Random } from '../conformance/kernels/random.ts'
@@ -143,6 +143,27 @@ test('KV takes what its blocks take: half as fp16, and a budget that holds no co
   await expect(open(spec, 'fp32', 'plain', { kvBudgetBytes: full.used / 5 })).rejects.toMatchObject({
     code: 'bad_request',
   })
+})
+
+test('a budget that is no round number of blocks loses at most a sixteenth of them', async () => {
+  const spec = llama(new Random(5))
+  const one = (await open(spec, 'fp32', 'plain')).maxKvBytes / 16 // 4 rows of 4 blocks
+  for (const blocks of [4, 5, 7, 9, 11, 13, 15]) {
+    const { paged } = (await open(spec, 'fp32', 'plain', { kvBudgetBytes: one * blocks })).capabilities
+    expect(paged?.numBlocks).toBeLessThanOrEqual(blocks)
+    expect(paged?.numBlocks).toBeGreaterThanOrEqual(blocks * (15 / 16))
+  }
+})
+
+test('tensors over the same bytes, or in another file, are not for the kernels', () => {
+  const { graph } = build(llama(new Random(5)), 'fp32')
+  const [first, second, ...rest] = graph.decoder!.tensors
+  const withTensors = (...tensors: TensorEntry[]) => ({ ...graph, decoder: { ...graph.decoder!, tensors } })
+  const overlapping = withTensors(first!, { ...second!, offset: first!.offset }, ...rest)
+  expect(kernelsProblem(overlapping)).toContain('in the same place')
+  expect(kernelsProblem(withTensors({ ...first!, file: 'other.data' }, second!, ...rest))).toContain(
+    'the one file',
+  )
 })
 
 test('a data file that ends early is bad_model; a graph without traits is not for the kernels', async () => {

@@ -61,6 +61,14 @@ export class Models {
     await (await this.#link()).call((api) => api.removeStored(absoluteUrl(url)))
   }
 
+  /**
+   * Asks the browser not to clear this origin's storage when the disk fills, and says whether it will. Some browsers ask the person first: call it
+   * when they expect that. Workers cannot.
+   */
+  async persist(): Promise<boolean> {
+    return (await navigator.storage?.persist?.()) ?? false
+  }
+
   /** Bytes kept, the budget, the browser's quota, and whether storage is persistent. */
   async storage(): Promise<StorageReport> {
     return (await this.#link()).call((api) => api.storage())

@@ -46,16 +46,18 @@ export class Device {
   /**
    * Makes a decoder's runner: the kernels where they cover it, else onnxruntime. Throws `bad_model` when the graph is refused, `backend_failed`
    * when what should run it does not start.
+   * @param onRead called once the weights are in memory.
    */
   async createRunner(
     graph: DecoderGraph,
     files: ModelFiles,
     wanted: RunnerName | 'auto',
     options: RunnerOptions,
+    onRead: () => void = () => {},
   ): Promise<ChosenRunner> {
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
-      if (problem === undefined) return this.#kernels.createRunner(graph, files, options)
+      if (problem === undefined) return this.#kernels.createRunner(graph, files, options, onRead)
       throw new EngineError(
         'bad_request',
         `The kernels cannot run this model: ${problem}. Leave out \`runner\`.`,
@@ -65,6 +67,7 @@ export class Device {
       graph: await files.bytes(graph.file),
       externalData: await files.bytes(graph.externalData),
     }
+    onRead()
     const chosen = await this.#throughOrt(graph, decoder, wanted, options)
     if (wanted !== 'auto') return chosen
     const reason = [`not kernels: ${problem}`, ...(chosen.reason === undefined ? [] : [chosen.reason])].join(

@@ -73,7 +73,7 @@ class FileStream {
         const bytes = kept ?? (await meter.time(this.#next(index)))
         hash?.update(bytes)
         if (isLast) onVerify(this.#file.path)
-        if (isLast && hash !== undefined) this.#compare(hash.hex(), this.#file.sha256)
+        if (isLast && hash !== undefined) await this.#compareWhole(hash.hex())
         const keeping = this.#keep(index, bytes, kept !== undefined, isLast)
         yield bytes
         await keeping
@@ -119,6 +119,12 @@ class FileStream {
       const sha256 = await sha256Of(bytes)
       await keeper.keep(() => this.#stored.keep(index, bytes, sha256, seals))
     } else if (seals) await keeper.keep(() => this.#stored.seal())
+  }
+
+  /** Other models may share the file: what was kept of it must not spoil their loads. */
+  async #compareWhole(found: string): Promise<void> {
+    if (found !== this.#file.sha256) await this.#context.keeper.keep(() => this.#stored.forget())
+    this.#compare(found, this.#file.sha256)
   }
 
   #compare(found: string, expected: string): void {

@@ -9,7 +9,7 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { ModelRecord } from '../storage/model-record.ts'
-import { askToPersist, storageReport } from '../storage/storage-facts.ts'
+import { storageReport } from '../storage/storage-facts.ts'
 import type { WeightStore } from '../storage/weight-store.ts'
 import { BlobSource, folderOf, pickedAddress } from './blob-source.ts'
 import type { LoadContext } from './file-stream.ts'
@@ -151,7 +151,6 @@ export class ModelRepository {
       }
       if (!isNew) return
       await this.#store.beginDownload({ address, id: idOf(manifest), manifest: text, files: manifest.files })
-      void askToPersist().catch(() => {}) // a wish; the report says whether it was granted
     })
   }
 

@@ -15,8 +15,3 @@ export async function storageReport(store: WeightStore): Promise<StorageReport> 
     isPersistent: (await storage?.persisted?.()) ?? false,
   }
 }
-
-/** Asks the browser not to clear this origin's storage when the disk fills. It may say no; the report tells. */
-export async function askToPersist(): Promise<void> {
-  await globalThis.navigator?.storage?.persist?.()
-}

@@ -117,6 +117,11 @@ export class StoredFile {
     await this.#write(sealed(this.#journal))
   }
 
+  /** Strikes out every chunk: one of them is wrong, and nobody knows which. */
+  async forget(): Promise<void> {
+    await this.#write(emptyJournal(this.#journal.bytes, this.#journal.chunkBytes))
+  }
+
   async #write(
     journal: FileJournal,
     chunks: readonly (readonly [string, Uint8Array<ArrayBuffer>])[] = [],

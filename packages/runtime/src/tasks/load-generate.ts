@@ -22,14 +22,18 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
   const [tokenizerJson, tokenizerConfig] = [await files.bytes(spec.file), await files.bytes(spec.config)]
   const tokenizer = new Tokenizer(tokenizerJson, tokenizerConfig, spec)
 
-  onProgress({ type: 'load-progress', phase: 'create' })
-  const started = performance.now()
+  let started = performance.now()
+  const onRead = () => {
+    started = performance.now()
+    onProgress({ type: 'load-progress', phase: 'create' })
+  }
   const wanted = request.runner ?? 'auto'
   const { runner, name, reason, maxKvBytes, heapBytes } = await device.createRunner(
     graph,
     files,
     wanted,
     room,
+    onRead,
   )
   const created = performance.now()
 

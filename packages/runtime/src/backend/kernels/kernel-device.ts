@@ -18,11 +18,16 @@ export class KernelDevice {
   }
 
   /** For a decoder that `kernelsProblem` has nothing against. Throws `backend_failed` when the module cannot be had, or there is no memory. */
-  async createRunner(graph: DecoderGraph, files: ModelFiles, options: RunnerOptions): Promise<ChosenRunner> {
+  async createRunner(
+    graph: DecoderGraph,
+    files: ModelFiles,
+    options: RunnerOptions,
+    onRead: () => void,
+  ): Promise<ChosenRunner> {
     const { decoder } = graph
     if (decoder === undefined) throw new Error('a decoder without traits')
     const module = await this.#compile()
-    const chunks = files.chunks(graph.externalData)
+    const chunks = andThen(files.chunks(graph.externalData), onRead)
     try {
       const runner = await KernelRunner.create(module, this.#threads, graph, decoder, chunks, options)
       const { maxKvBytes, heapBytes } = runner
@@ -55,4 +60,10 @@ export class KernelDevice {
     // Not `compileStreaming`: that needs a content type that static hosts often do not send, and 50 kB are there at once.
     return WebAssembly.compile(await response.arrayBuffer())
   }
+}
+
+/** The same, and then a call. */
+async function* andThen<T>(items: AsyncIterable<T>, call: () => void): AsyncGenerator<T> {
+  yield* items
+  call()
 }
