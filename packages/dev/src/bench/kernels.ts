@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { RandomShape } from '@tabserve/convert'
 import { makeRandomModel } from '@tabserve/convert'
 import type { Page } from 'playwright'
@@ -13,6 +14,8 @@ const PROMPTS = [128, 512]
 const CHUNK = 128
 const STEPS = 5
 const ROUNDS = 3
+/** onnxruntime's threads spin on for a while after a step, and would take the next one's core. */
+const PAUSE_MS = 100
 const SHAPES = { '15M': SHAPE_15M, '135M': SHAPE_135M } as const
 
 /** What runs, and on which weights: onnxruntime-web in the form that is fastest there, and the kernels on both of theirs. */
@@ -123,7 +126,14 @@ async function compare(
   time: (key: Case) => () => Promise<number>,
 ): Promise<Figure[]> {
   const keys = Object.keys(CASES) as Case[]
-  const tasks = Object.fromEntries(keys.map((key) => [key, time(key)])) as Record<Case, () => Promise<number>>
+  const rested = (key: Case) => async () => {
+    await setTimeout(PAUSE_MS)
+    return time(key)()
+  }
+  const tasks = Object.fromEntries(keys.map((key) => [key, rested(key)])) as Record<
+    Case,
+    () => Promise<number>
+  >
   const values = await interleave(tasks, ROUNDS)
   return keys.map((key) => {
     const figure = { suite: 'kernels', case: `${name}, ${key}`, metric, value: values[key], unit }

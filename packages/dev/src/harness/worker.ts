@@ -229,6 +229,9 @@ class Harness {
       top: 1,
     }))
     const times: number[] = []
+    // Helper threads that slept wake up on their caller's core, and have one of their own some milliseconds later.
+    for (const begun = performance.now(); performance.now() - begun < 25;)
+      await this.#runner(id).run({ runs })
     for (let step = 0; step < steps; step++) {
       const started = performance.now()
       await this.#runner(id).run({ runs })
@@ -240,7 +243,10 @@ class Harness {
   /** Milliseconds to read a prompt of `length` tokens in chunks. */
   async timePrompt(id: number, length: number, chunk: number): Promise<number> {
     const started = performance.now()
-    for (let from = 0; from < length; from += chunk) await this.timeSteps(id, 1, from, chunk, 1)
+    for (let from = 0; from < length; from += chunk) {
+      const tokens = new Int32Array(chunk).fill(7)
+      await this.#runner(id).run({ runs: [{ kv: { row: 0 }, from, tokens, wantLogits: 'last', top: 1 }] })
+    }
     return performance.now() - started
   }
 
