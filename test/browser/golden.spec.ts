@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Page } from 'playwright/test'
 import type { RunnerName } from '../../packages/protocol/src/index.ts'
 import { MODEL, NO_SHARED, SHARED, expect, hasShared, test } from './fixtures.ts'
 
@@ -36,24 +37,32 @@ for (const runner of ['kernels', 'heap', 'public'] as const satisfies readonly R
 }
 
 test('kernels: two threads give the very logits of one', async ({ harnessPage }) => {
-  const found = await harnessPage.evaluate(async (url) => {
-    const open = { url: new URL(url, location.href).href, runner: 'kernels' as const, assets: window.assets }
-    const { id, heapBytes } = await window.harness.open({ ...open, threads: 2 })
-    const two = await window.harness.greedy(id, [1], 200)
-    await window.harness.close(id)
-    return { heapBytes, tokens: two.tokens, last: [...two.last] }
-  }, MODEL.int8)
-  const one = await harnessPage.context().newPage()
-  await one.goto(harnessPage.url())
-  await one.waitForFunction(() => 'harness' in window)
-  const alone = await one.evaluate(async (url) => {
-    const open = { url: new URL(url, location.href).href, runner: 'kernels' as const, assets: window.assets }
-    const { id } = await window.harness.open({ ...open, threads: 1 })
-    const { tokens, last } = await window.harness.greedy(id, [1], 200)
-    return { tokens, last: [...last] }
-  }, MODEL.int8)
-  expect(found.tokens).toEqual(alone.tokens)
-  expect(found.last).toEqual(alone.last)
+  const open = async (page: Page, threads: number) =>
+    page.evaluate(
+      async ({ url, threads }) => {
+        const { harness, assets } = window
+        const address = new URL(url, location.href).href
+        const { id } = await harness.open({ url: address, runner: 'kernels', assets, threads, rows: 3 })
+        const { tokens, last } = await harness.greedy(id, [1], 200)
+        // Steps of several runs, one hard on the heels of the other: whole rows beside the largest logits only.
+        const steps: number[][] = []
+        for (let step = 0; step < 60; step++) {
+          const outputs = await harness.runTop(id, [
+            { kv: { row: 0 }, from: 0, tokens: [1, 260 + step, 300, 310], wantLogits: 'all', top: 4 },
+            { kv: { row: 1 }, from: 0, tokens: [1, 400 - step], wantLogits: 'last' },
+            { kv: { row: 2 }, from: 0, tokens: [1], wantLogits: 'last', top: 1 },
+          ])
+          steps.push(...outputs.map(({ values, tokens }) => [...values, ...(tokens ?? [])]))
+        }
+        return { tokens, last: [...last], steps }
+      },
+      { url: MODEL.int8, threads },
+    )
+  const two = await open(harnessPage, 2)
+  const other = await harnessPage.context().newPage()
+  await other.goto(harnessPage.url())
+  await other.waitForFunction(() => 'harness' in window)
+  expect(two).toEqual(await open(other, 1))
 })
 
 /**
