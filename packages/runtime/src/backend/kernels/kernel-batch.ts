@@ -9,6 +9,8 @@ export interface BatchRoom {
   /** Tokens, and runs, of the largest step. */
   readonly tokens: number
   readonly runs: number
+  /** Positions a block. */
+  readonly blockTokens: number
   /** Blocks of the longest table. */
   readonly tableLength: number
   /** Rows of logits that one pass gives. */
@@ -110,7 +112,7 @@ export class KernelBatch {
 
   #writeTable({ kv, from, tokens }: Run, to: Address): void {
     if (!('blocks' in kv)) throw new Error('a row for a runner whose KV lies in blocks')
-    const length = Math.ceil((from + tokens.length) / 16)
+    const length = Math.ceil((from + tokens.length) / this.#room.blockTokens)
     if (length > this.#room.tableLength || kv.blocks.length < length)
       throw new Error(`a table of ${kv.blocks.length} blocks for ${from + tokens.length} positions`)
     this.#heap.ints(to, length).set(kv.blocks.subarray(0, length))

@@ -129,7 +129,9 @@ function setScratch(
   const attendedStride = padded(heads * headDim)
   const gateStride = padded(feedForwardSize)
   // One row of scores for each of the heads and tokens that share a read, and one block more: a window may begin inside one.
-  const scoresStride = (kernels.MAX_ROWS.value as number) * (16 * Math.ceil(contextLength / 16) + 16)
+  const blockTokens = kernels.BLOCK_TOKENS.value as number
+  const numBlocks = Math.ceil(contextLength / blockTokens) + 1
+  const scoresStride = (kernels.MAX_ROWS.value as number) * blockTokens * numBlocks
   kernels.setScratch(
     at,
     floats(tokens * hiddenSize),

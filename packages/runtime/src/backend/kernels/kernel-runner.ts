@@ -2,7 +2,7 @@ import type { Capabilities, KvCopy, Logits, ModelRunner, Step, StepResult } from
 import type { Address, KernelExports } from '@tabserve/kernels'
 import { KV_KIND } from '@tabserve/kernels'
 import type { DecoderGraph, DecoderTraits } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, tensorBytes } from '@tabserve/protocol'
 import type { RunnerOptions } from '../runner-options.ts'
 import type { Output } from './kernel-batch.ts'
 import { KernelBatch, maxTopOf, outputsOf } from './kernel-batch.ts'
@@ -84,8 +84,9 @@ export class KernelRunner implements ModelRunner {
       kvKind: KV_KIND[kvType],
     })
     this.#maxOutputs = Math.max(1, Math.min(tokens, Math.floor(LOGITS_BYTES / (4 * vocabSize))))
-    const tableLength = Math.ceil(contextLength / 16)
-    const room = { tokens, runs: maxRunning, tableLength, outputs: this.#maxOutputs, vocabSize }
+    const blockTokens = kernels.BLOCK_TOKENS.value as number
+    const tableLength = Math.ceil(contextLength / blockTokens)
+    const room = { tokens, runs: maxRunning, blockTokens, tableLength, outputs: this.#maxOutputs, vocabSize }
     this.#batch = new KernelBatch(kernels, heap, room)
     this.#weights = new WeightStream(heap, this.#model.sinks)
     this.#pool = heap.allocate(0)
@@ -105,7 +106,7 @@ export class KernelRunner implements ModelRunner {
     this.capabilities = {
       mixed: true,
       batchedPrefill: true,
-      paged: { numBlocks, blockTokens: kernels.BLOCK_TOKENS.value as number },
+      paged: { numBlocks, blockTokens },
       maxRows: maxRunning,
       maxContext: contextLength,
       maxTokensPerStep: tokens,
@@ -233,7 +234,7 @@ function heapBytes(
   { tensors, feedForwardSize }: DecoderTraits,
   options: RunnerOptions,
 ): number {
-  const weights = tensors.reduce((sum, { shape, dtype }) => sum + bytesOf(shape, dtype), 0)
+  const weights = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
   const { contextLength, maxTokensPerStep, maxRunning, kvBudgetBytes } = options
   const tokens = Math.max(maxTokensPerStep, maxRunning)
   const { hiddenSize, heads, kvHeads, headDim } = graph
@@ -241,11 +242,6 @@ function heapBytes(
   const scores = 4 * 8 * 8 * contextLength
   const total = 1.1 * weights + tokens * perToken + scores + LOGITS_BYTES + SPARE_BYTES + kvBudgetBytes
   return Math.min(MAX_HEAP_BYTES, total)
-}
-
-function bytesOf(shape: readonly number[], dtype: DecoderTraits['tensors'][number]['dtype']): number {
-  const bytes = { float32: 4, float16: 2, int8: 1, uint4: 0.5 }[dtype]
-  return shape.reduce((size, dimension) => size * dimension, bytes)
 }
 
 /** The larger, the better KV lies in memory; but only whole slabs count, and at most a sixteenth may be lost to that. */
