@@ -19,7 +19,13 @@ export class BlobSource implements ModelSource {
     return reading(path, signal, () => this.#file(path).text())
   }
 
-  async *readChunks({ file, chunkBytes, indices, signal, onBytes }: ChunkRequest): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  async *readChunks({
+    file,
+    chunkBytes,
+    indices,
+    signal,
+    onBytes,
+  }: ChunkRequest): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const blob = this.#file(file.path)
     if (blob.size !== file.bytes) {
       const message = `${file.path} has ${blob.size} bytes and the manifest promises ${file.bytes}. Pick the whole model folder.`
@@ -37,9 +43,13 @@ export class BlobSource implements ModelSource {
   #file(path: string): Blob {
     const blob = this.#files.get(path)
     if (blob !== undefined) return blob
-    throw new EngineError('model_not_found', `${path} is not among the picked files. Pick the whole model folder.`, {
-      file: path,
-    })
+    throw new EngineError(
+      'model_not_found',
+      `${path} is not among the picked files. Pick the whole model folder.`,
+      {
+        file: path,
+      },
+    )
   }
 }
 
@@ -52,9 +62,13 @@ export function folderOf(files: readonly PickedFile[]): readonly PickedFile[] {
     .filter(({ path }) => path === 'manifest.json' || path.endsWith('/manifest.json'))
     .toSorted((left, right) => left.path.length - right.path.length)
   if (manifest === undefined) {
-    throw new EngineError('model_not_found', 'None of the picked files is manifest.json. Pick the whole model folder.', {
-      file: 'manifest.json',
-    })
+    throw new EngineError(
+      'model_not_found',
+      'None of the picked files is manifest.json. Pick the whole model folder.',
+      {
+        file: 'manifest.json',
+      },
+    )
   }
   const folder = manifest.path.slice(0, -'manifest.json'.length)
   return files

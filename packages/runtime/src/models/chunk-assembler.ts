@@ -31,12 +31,19 @@ export class ChunkAssembler {
   }
 
   /** Takes what it wants of bytes that begin at `from` in the file, and gives the chunks that became full. */
-  *take(from: number, piece: Uint8Array, onBytes: (bytes: number) => void): Generator<Uint8Array<ArrayBuffer>> {
+  *take(
+    from: number,
+    piece: Uint8Array,
+    onBytes: (bytes: number) => void,
+  ): Generator<Uint8Array<ArrayBuffer>> {
     const end = from + piece.byteLength
     while (!this.isDone && this.position >= from && this.position < end) {
       const index = this.#indices[this.#at] ?? 0
       this.#chunk ??= new Uint8Array(chunkLength(this.#size, index))
-      const wanted = piece.subarray(this.position - from, this.position - from + this.#chunk.byteLength - this.#filled)
+      const wanted = piece.subarray(
+        this.position - from,
+        this.position - from + this.#chunk.byteLength - this.#filled,
+      )
       this.#chunk.set(wanted, this.#filled)
       this.#filled += wanted.byteLength
       onBytes(wanted.byteLength)

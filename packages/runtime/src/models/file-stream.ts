@@ -24,7 +24,10 @@ export interface LoadContext {
  * A file in chunks, in order: from the store what it has, from the source the rest, which goes to hash, store and reader at once. The last
  * chunk comes only when the hash of the whole file has matched; else it throws `integrity`. While a file is downloaded others wait.
  */
-export async function* streamFile(context: LoadContext, file: ManifestFile): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+export async function* streamFile(
+  context: LoadContext,
+  file: ManifestFile,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   let stored = await context.open(file)
   let release = () => {}
   if (!stored.isWhole) {
@@ -112,7 +115,12 @@ class FileStream {
     })
   }
 
-  async #keep(index: number, bytes: Uint8Array<ArrayBuffer>, isKept: boolean, isLast: boolean): Promise<void> {
+  async #keep(
+    index: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    isKept: boolean,
+    isLast: boolean,
+  ): Promise<void> {
     const { keeper } = this.#context
     const seals = isLast && !this.#stored.isSealed
     if (!isKept) {

@@ -67,7 +67,9 @@ export class HttpSource implements ModelSource {
   async *#inTurn(request: ChunkRequest): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const { file, signal, onBytes } = request
     const assembler = new ChunkAssembler(request)
-    const retries = new Retries(this.#policy, signal, ({ message }, waitMs) => request.onRetry(message, waitMs))
+    const retries = new Retries(this.#policy, signal, ({ message }, waitMs) =>
+      request.onRetry(message, waitMs),
+    )
     while (!assembler.isDone) {
       const began = assembler.position
       try {

@@ -59,7 +59,13 @@ export class Http {
     const watchdog = new Watchdog(signal, this.#stallMs)
     const headers = range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` }
     try {
-      const init = { headers, cache, signal: watchdog.signal, credentials: 'same-origin', priority: 'low' } as const
+      const init = {
+        headers,
+        cache,
+        signal: watchdog.signal,
+        credentials: 'same-origin',
+        priority: 'low',
+      } as const
       const response = await watchdog.guard(this.#fetch(url, init))
       if (response.url !== '') this.#checkOrigin(response.url, name)
       checkStatus(response, url, name)
@@ -74,7 +80,9 @@ export class Http {
     const { origin } = new URL(url)
     if (this.#allowed === undefined || this.#allowed.has(origin)) return
     const advice = `Allowed are ${[...this.#allowed].join(', ') || 'none'}; add it to \`allowedOrigins\` if you trust it.`
-    throw new EngineError('bad_request', `${origin} is not an origin that models may come from. ${advice}`, { file: name })
+    throw new EngineError('bad_request', `${origin} is not an origin that models may come from. ${advice}`, {
+      file: name,
+    })
   }
 }
 
@@ -82,15 +90,32 @@ function checkStatus(response: Response, url: string, name: string): void {
   const { status, headers } = response
   if (response.ok) {
     // A page where a file should be: a login, a captive portal, or a host that answers everything with its front page.
-    if (!/^text\/html\b/i.test(headers.get('content-type') ?? '') || /\.html?$/.test(name) || name === 'manifest.json') return
-    throw new EngineError('network', `${url} answered with a web page, not with a model's file. Check the address.`, { file: name })
+    if (
+      !/^text\/html\b/i.test(headers.get('content-type') ?? '') ||
+      /\.html?$/.test(name) ||
+      name === 'manifest.json'
+    )
+      return
+    throw new EngineError(
+      'network',
+      `${url} answered with a web page, not with a model's file. Check the address.`,
+      { file: name },
+    )
   }
   if (status === 416)
-    throw new EngineError('integrity', `${url} is shorter than the manifest says. The server holds another file.`, { file: name })
+    throw new EngineError(
+      'integrity',
+      `${url} is shorter than the manifest says. The server holds another file.`,
+      { file: name },
+    )
   const code = status === 404 || status === 410 ? 'model_not_found' : 'network'
-  const verdict = new EngineError(code, `${url} answered ${status}. Check the model's address and that ${name} is there.`, {
-    file: name,
-  })
+  const verdict = new EngineError(
+    code,
+    `${url} answered ${status}. Check the model's address and that ${name} is there.`,
+    {
+      file: name,
+    },
+  )
   if (status === 408 || status === 425 || status === 429 || status >= 500)
     throw new TransientFailure(verdict, retryAfterMs(headers.get('retry-after'), Date.now()))
   throw verdict
@@ -119,7 +144,12 @@ function answerOf(
   }
 }
 
-async function* bodyOf(response: Response, watchdog: Watchdog, url: string, name: string): AsyncGenerator<Uint8Array> {
+async function* bodyOf(
+  response: Response,
+  watchdog: Watchdog,
+  url: string,
+  name: string,
+): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader()
   if (reader === undefined) return watchdog.stop()
   try {

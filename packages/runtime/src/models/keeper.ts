@@ -41,6 +41,9 @@ export class Keeper {
 export function warningOf(error: unknown): StorageWarning {
   const cause = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   return isQuotaError(error)
-    ? { reason: 'quota', message: `The browser has no room for the weights (${cause}). Free disk space, or remove other models.` }
+    ? {
+        reason: 'quota',
+        message: `The browser has no room for the weights (${cause}). Free disk space, or remove other models.`,
+      }
     : { reason: 'failed', message: `The weight store failed (${cause}). The next load tries again.` }
 }

@@ -20,7 +20,8 @@ export function memoryFiles(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
     bytes: async (path) => bytesOf(path),
     async *chunks(path) {
       const bytes = bytesOf(path)
-      for (let from = 0; from < bytes.length; from += CHUNK_BYTES) yield bytes.subarray(from, from + CHUNK_BYTES)
+      for (let from = 0; from < bytes.length; from += CHUNK_BYTES)
+        yield bytes.subarray(from, from + CHUNK_BYTES)
     },
   }
 }

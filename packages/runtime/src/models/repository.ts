@@ -61,7 +61,10 @@ export class ModelRepository {
     const { signal, onProgress, refresh } = options
     const problem = await failureOf(this.#store.ready())
     const source = await this.#sourceOf(request)
-    const record = refresh || 'files' in request ? undefined : await this.#store.model(source.address).catch(() => undefined)
+    const record =
+      refresh || 'files' in request
+        ? undefined
+        : await this.#store.model(source.address).catch(() => undefined)
     const text = record?.manifest ?? (await source.readText(MANIFEST, signal))
     if (signal.aborted) throw aborted()
     const manifest = parseManifest(text, source.address)
@@ -71,7 +74,11 @@ export class ModelRepository {
     if (problem !== undefined) keeper.giveUp(problem)
     if (record !== undefined) await keeper.keep(() => this.#store.touch(record))
     await this.#prepare(source.address, text, manifest, keeper, record === undefined)
-    return new OpenedModel(this.#store, manifest, this.#contextOf(source, manifest, keeper, signal, onProgress))
+    return new OpenedModel(
+      this.#store,
+      manifest,
+      this.#contextOf(source, manifest, keeper, signal, onProgress),
+    )
   }
 
   /** Brings a model into the store without loading it. Throws as `open` does, and `integrity`; `storage` when it could not be kept. */
@@ -88,7 +95,9 @@ export class ModelRepository {
       await this.#store.ready()
       const kept = await this.#store.keptBytes()
       const models = await this.#store.models()
-      return models.map((record) => describe(record, kept)).toSorted((a, b) => (b.usedAt ?? 0) - (a.usedAt ?? 0))
+      return models
+        .map((record) => describe(record, kept))
+        .toSorted((a, b) => (b.usedAt ?? 0) - (a.usedAt ?? 0))
     })
   }
 
@@ -139,7 +148,13 @@ export class ModelRepository {
   }
 
   /** Makes room and books the download; what cannot be kept is said before the first byte. */
-  async #prepare(address: string, text: string, manifest: Manifest, keeper: Keeper, isNew: boolean): Promise<void> {
+  async #prepare(
+    address: string,
+    text: string,
+    manifest: Manifest,
+    keeper: Keeper,
+    isNew: boolean,
+  ): Promise<void> {
     if (this.#problem !== undefined)
       keeper.giveUp({ reason: 'unavailable', message: `${this.#problem}. The weights are kept nowhere.` })
     await keeper.keep(async () => {
@@ -147,7 +162,10 @@ export class ModelRepository {
       const missing = manifest.files.reduce((sum, file) => sum + file.bytes - (kept.get(file.sha256) ?? 0), 0)
       if (missing > 0 && !(await this.#store.makeRoom(missing, address))) {
         const message = `The weights need ${missing} bytes more than the budget of ${this.#store.budgetBytes} has room for.`
-        return keeper.giveUp({ reason: 'budget', message: `${message} Raise it, or unpin or remove other models.` })
+        return keeper.giveUp({
+          reason: 'budget',
+          message: `${message} Raise it, or unpin or remove other models.`,
+        })
       }
       if (!isNew) return
       await this.#store.beginDownload({ address, id: idOf(manifest), manifest: text, files: manifest.files })
@@ -168,14 +186,18 @@ export class ModelRepository {
       meter: new LoadMeter(totalBytes(manifest), onProgress),
       open: (file) => this.#store.file(file),
       onVerify: (file) => onProgress({ type: 'load-progress', phase: 'verify', file }),
-      onRetry: (file, reason, waitMs) => onProgress({ type: 'load-progress', phase: 'retry', file, reason, waitMs }),
+      onRetry: (file, reason, waitMs) =>
+        onProgress({ type: 'load-progress', phase: 'retry', file, reason, waitMs }),
     }
   }
 
   async #sourceOf(request: ModelSourceRequest): Promise<ModelSource> {
     if ('files' in request) {
       const files = folderOf(request.files)
-      const manifest = await new BlobSource('picked files: ', files).readText(MANIFEST, new AbortController().signal)
+      const manifest = await new BlobSource('picked files: ', files).readText(
+        MANIFEST,
+        new AbortController().signal,
+      )
       return new BlobSource(pickedAddress(idOf(parseManifest(manifest, 'picked files: '))), files)
     }
     const address = folderAddress(request.url)

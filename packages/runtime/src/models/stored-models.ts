@@ -7,7 +7,10 @@ import { idOf, parseManifest } from './manifest-text.ts'
 type KeptBytes = ReadonlyMap<string, number>
 
 /** A model that the store knows. @param kept bytes of each file that are there, by hash. */
-export function describe({ address, id, files, isPinned, usedAt }: ModelRecord, kept: KeptBytes): StoredModel {
+export function describe(
+  { address, id, files, isPinned, usedAt }: ModelRecord,
+  kept: KeptBytes,
+): StoredModel {
   return { ...sizes(address, id, files, kept), isPinned, usedAt }
 }
 
@@ -17,7 +20,10 @@ export function describeAbsent(address: string, manifest: Manifest, kept: KeptBy
 }
 
 /** Reads every chunk that the store has of a model. Reading strikes what is wrong from the journals. */
-export async function verifyModel(store: WeightStore, { manifest, address }: ModelRecord): Promise<Verification> {
+export async function verifyModel(
+  store: WeightStore,
+  { manifest, address }: ModelRecord,
+): Promise<Verification> {
   const damaged: string[] = []
   let checkedBytes = 0
   for (const { path, ...identity } of parseManifest(manifest, address).files) {
