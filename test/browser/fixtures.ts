@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright/test'
 import { test as base } from 'playwright/test'
-import { launchPersistent } from '../../packages/dev/src/launch-browser.ts'
+import { SOFTWARE_GPU, launchPersistent } from '../../packages/dev/src/launch-browser.ts'
 import { serve } from '../../packages/dev/src/serve.ts'
 
 export { expect } from 'playwright/test'
@@ -29,6 +29,11 @@ interface Fixtures {
   readonly harnessPage: Page
 }
 
+interface Options {
+  /** Gives the browser a GPU that is computed on the CPU. */
+  readonly gpu: boolean
+}
+
 interface WorkerFixtures {
   /** The built site, cross-origin isolated. */
   readonly site: { readonly url: string }
@@ -36,7 +41,8 @@ interface WorkerFixtures {
   readonly plainSite: { readonly url: string }
 }
 
-export const test = base.extend<Fixtures, WorkerFixtures>({
+export const test = base.extend<Fixtures & Options, WorkerFixtures>({
+  gpu: [false, { option: true }],
   site: [
     async ({}, use) => {
       const server = await serve({ root: join(ROOT, 'dist'), port: 0 })
@@ -53,8 +59,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     },
     { scope: 'worker' },
   ],
-  context: async ({}, use) => {
-    const { context, close } = await launchPersistent()
+  context: async ({ gpu }, use) => {
+    const { context, close } = await launchPersistent(gpu ? [SOFTWARE_GPU] : [])
     await use(context)
     await close()
   },

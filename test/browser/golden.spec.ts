@@ -12,7 +12,15 @@ interface Golden {
 
 test.skip(!hasShared, NO_SHARED)
 
-for (const runner of ['kernels', 'heap', 'public'] as const satisfies readonly RunnerName[]) {
+for (const runner of ['kernels', 'heap', 'public'] as const) testGolden(runner)
+
+test.describe('on a software GPU', () => {
+  test.use({ gpu: true })
+  test.describe.configure({ timeout: 180_000 })
+  testGolden('webgpu')
+})
+
+function testGolden(runner: RunnerName): void {
   test(`${runner}: stories260K in fp32 gives the golden ids and logits`, async ({ harnessPage }) => {
     const golden = JSON.parse(
       await readFile(join(SHARED, 'models/golden/stories260K.json'), 'utf8'),

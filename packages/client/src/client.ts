@@ -182,6 +182,7 @@ function startLink({ worker, assets, ...options }: ClientOptions): Promise<Worke
 
 /** Every option of a load that goes to the worker. The compiler checks that none is missing. */
 const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url' | 'files'>, true>> = {
+  device: true,
   runner: true,
   kvType: true,
   refresh: true,
@@ -204,11 +205,15 @@ function refuse(unknown: object, where: string): void {
 }
 
 /** The worker has another base than the page. */
-function absoluteAssets({ mjs, wasm, kernels }: WorkerConfig['assets']): WorkerConfig['assets'] {
+function absoluteAssets({ mjs, wasm, webgpu, kernels }: WorkerConfig['assets']): WorkerConfig['assets'] {
   const absolute = (address: string) => new URL(address, location.href).href
   return {
     mjs: absolute(mjs),
     wasm: absolute(wasm),
+    webgpu: {
+      jspi: { mjs: absolute(webgpu.jspi.mjs), wasm: absolute(webgpu.jspi.wasm) },
+      asyncify: { mjs: absolute(webgpu.asyncify.mjs), wasm: absolute(webgpu.asyncify.wasm) },
+    },
     kernels: {
       plain: absolute(kernels.plain),
       relaxed: absolute(kernels.relaxed),

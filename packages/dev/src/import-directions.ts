@@ -16,7 +16,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Packages that only these files may import: to replace the package, replace the file. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web':
-    /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets)|convert\/src\/evaluation\/decoder-session)\.ts$/,
+    /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets|webgpu\/gpu-ort)|convert\/src\/evaluation\/decoder-session)\.ts$/,
   comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,

@@ -16,6 +16,9 @@ const ARGS = [
   '--disable-sync',
 ]
 
+/** Lets Chromium's own software adapter (SwiftShader) answer for a GPU: for correctness, not for speed. */
+export const SOFTWARE_GPU = '--enable-unsafe-webgpu'
+
 /**
  * A Chromium with a profile of its own, removed at the end. Not `newContext()`: that is incognito, whose storage has other limits.
  */

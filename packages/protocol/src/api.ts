@@ -50,6 +50,11 @@ export interface WorkerAssets {
   /** onnxruntime-web's `ort-wasm-simd-threaded.mjs` and `.wasm`. */
   readonly mjs: string
   readonly wasm: string
+  /**
+   * onnxruntime-web with WebGPU: `ort-wasm-simd-threaded.jspi` and `.asyncify`, `.mjs` and `.wasm`. The first, smaller one is fetched where the browser can
+   * suspend WebAssembly (JSPI), the other elsewhere; neither where no model runs on the GPU.
+   */
+  readonly webgpu: Readonly<Record<'jspi' | 'asyncify', { readonly mjs: string; readonly wasm: string }>>
   /** The builds of the kernels, `kernels-*.wasm`; one of them is fetched. */
   readonly kernels: Readonly<Record<'plain' | 'relaxed' | 'plain-threads' | 'relaxed-threads', string>>
 }
@@ -60,8 +65,14 @@ export interface LoadRequest extends ServingOptions {
   /** Files that the user picked, in place of a folder that is fetched. */
   readonly files?: readonly PickedFile[]
   /**
-   * What runs the model. `kernels`: our own, for the decoders that they cover; `heap`: onnxruntime-web, KV inside its wasm heap; `public`:
-   * onnxruntime-web through its public API; `auto`: the first of these that can. Default `auto`.
+   * Where the model runs. `auto`: on the GPU where that was measured to be faster, and right, on this machine; `ModelInfo.choice` says why. Default
+   * `auto`.
+   */
+  readonly device?: DeviceName | 'auto'
+  /**
+   * What runs the model. `webgpu`: onnxruntime-web on the GPU; on the CPU `kernels`: our own, for the decoders that they cover; `heap`:
+   * onnxruntime-web, KV inside its wasm heap; `public`: onnxruntime-web through its public API; `auto`: the first that can, on the `device` that was
+   * chosen. Default `auto`.
    */
   readonly runner?: RunnerName | 'auto'
   /** Asks the network for the manifest even where a stored one is at hand. Default false: a stored model loads without one request. */
@@ -88,7 +99,9 @@ export interface ServingOptions {
   readonly speculation?: 'auto' | 'off'
 }
 
-export type RunnerName = 'kernels' | 'heap' | 'public'
+export type RunnerName = 'kernels' | 'heap' | 'public' | 'webgpu'
+
+export type DeviceName = 'wasm' | 'webgpu'
 
 export type KvType = 'float32' | 'float16' | 'int8'
 

@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'queue_full' // as many requests wait as may, or one that must not wait would have to
   | 'timeout' // a deadline passed before the first step
   | 'backend_failed' // a forward pass failed
+  | 'device_lost' // the GPU went away, and nothing else could take its place
   | 'engine_lost' // the worker died
   | 'aborted' // the caller's signal fired
 

@@ -1,4 +1,5 @@
 export * from './api.ts'
+export * from './device-choice.ts'
 export * from './error.ts'
 export * from './event.ts'
 export { tensorBytes, weightSlots } from './decoder-tensors.ts'

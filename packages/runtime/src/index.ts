@@ -1,5 +1,5 @@
 export { Device } from './backend/device.ts'
-export { isKernelThread, serveAsThread } from './backend/kernels/kernel-thread.ts'
+export { servesAsHelper } from './backend/helper-worker.ts'
 export { createBreath } from './breath.ts'
 export { Mutex } from './mutex.ts'
 export { memoryFiles } from './models/model-files.ts'

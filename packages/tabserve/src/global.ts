@@ -15,6 +15,16 @@ export function createClient(options: Partial<ClientOptions> = {}): Promise<Clie
     assets: {
       mjs: beside('ort-wasm-simd-threaded.mjs'),
       wasm: beside('ort-wasm-simd-threaded.wasm'),
+      webgpu: {
+        jspi: {
+          mjs: beside('ort-wasm-simd-threaded.jspi.mjs'),
+          wasm: beside('ort-wasm-simd-threaded.jspi.wasm'),
+        },
+        asyncify: {
+          mjs: beside('ort-wasm-simd-threaded.asyncify.mjs'),
+          wasm: beside('ort-wasm-simd-threaded.asyncify.wasm'),
+        },
+      },
       kernels: {
         plain: beside('kernels-plain.wasm'),
         relaxed: beside('kernels-relaxed.wasm'),

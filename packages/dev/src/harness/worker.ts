@@ -15,13 +15,12 @@ import {
   Tokenizer,
   WeightStore,
   idbChunkStore,
-  isKernelThread,
   memoryChunkStore,
   memoryFiles,
   opfsChunkStore,
   probeFiles,
   probeLogits,
-  serveAsThread,
+  servesAsHelper,
 } from '@tabserve/runtime'
 import { RowsOverBlocks } from './rows-over-blocks.ts'
 import { SamplingTimer } from './sampling-timer.ts'
@@ -284,9 +283,8 @@ class Harness {
 
 export type HarnessApi = Harness
 
-// Helper threads of the kernels run this file too.
-if (isKernelThread()) serveAsThread()
-else expose(new Harness())
+// Helpers run this file too.
+if (!servesAsHelper()) expose(new Harness())
 
 function argmax(values: Float32Array): number {
   let best = 0

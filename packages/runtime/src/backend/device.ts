@@ -1,7 +1,7 @@
-import type { ModelRunner } from '@tabserve/engine'
 import type { DecoderGraph, DeviceReport, RunnerName, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { ModelFiles } from '../models/model-files.ts'
+import type { ChosenRunner } from './chosen-runner.ts'
 import type { DecoderFiles } from './decoder-io.ts'
 import { HeapRunner } from './heap-runner.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
@@ -12,24 +12,14 @@ import { probeFailure } from './ort-probe.ts'
 import type { PublicOrt } from './public-ort.ts'
 import type { RunnerOptions } from './runner-options.ts'
 import { maxRowBytes, rowRoomOf } from './runner-options.ts'
-
-/** A decoder that runs, and what runs it. */
-export interface ChosenRunner {
-  readonly runner: ModelRunner
-  readonly name: RunnerName
-  /** Why `auto` did not choose the first of `kernels`, `heap`, `public`. */
-  readonly reason?: string
-  /** Bytes of the KV cache at its largest. */
-  readonly maxKvBytes: number
-  /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */
-  readonly heapBytes?: number
-}
+import { GpuDevice } from './webgpu/gpu-device.ts'
 
 /** The machine as this worker sees it, and what runs models on it: each engine is started once, when a model first needs it. */
 export class Device {
   readonly report: DeviceReport
   readonly #assets: WorkerConfig['assets']
   readonly #kernels: KernelDevice
+  readonly #gpu: GpuDevice
   #heap: Promise<OrtModule> | undefined
   #public: Promise<PublicOrt> | undefined
 
@@ -41,6 +31,7 @@ export class Device {
     this.report = { crossOriginIsolated, cores, threads: crossOriginIsolated ? wanted : 1 }
     this.#assets = assets
     this.#kernels = new KernelDevice(assets.kernels, this.report.threads)
+    this.#gpu = new GpuDevice(assets.webgpu)
   }
 
   /**
@@ -55,6 +46,7 @@ export class Device {
     options: RunnerOptions,
     onRead: () => void = () => {},
   ): Promise<ChosenRunner> {
+    if (wanted === 'webgpu') return creating(graph, this.#gpu.createRunner(graph, files, options, onRead))
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
       if (problem === undefined) return this.#kernels.createRunner(graph, files, options, onRead)
@@ -135,7 +127,7 @@ export class Device {
   }
 }
 
-async function creating(graph: DecoderGraph, runner: Promise<ModelRunner>): Promise<ModelRunner> {
+async function creating<T>(graph: DecoderGraph, runner: Promise<T>): Promise<T> {
   try {
     return await runner
   } catch (error) {

@@ -29,7 +29,7 @@ export interface RowRoom {
 export function rowRoomOf(graph: DecoderGraph, options: RunnerOptions): RowRoom {
   const { maxRunning, contextLength, maxTokensPerStep, kvBudgetBytes, kvType } = options
   if (kvType !== 'float32') {
-    const message = `kvType ${kvType} needs the kernels; onnxruntime runs this model and keeps KV as float32.`
+    const message = `kvType ${kvType} needs the kernels; onnxruntime keeps KV as float32.`
     throw new EngineError('bad_request', message)
   }
   const bytes = rowBytes(graph, contextLength)
@@ -47,7 +47,7 @@ export function maxRowBytes(graph: DecoderGraph, { rows, contextLength }: RowRoo
 }
 
 /** KV of one row: keys and values of every layer, float32. */
-function rowBytes({ layers, kvHeads, headDim }: DecoderGraph, contextLength: number): number {
+export function rowBytes({ layers, kvHeads, headDim }: DecoderGraph, contextLength: number): number {
   return 2 * layers * kvHeads * contextLength * headDim * 4
 }
 

@@ -2,7 +2,7 @@ import { chooseKernels } from '@tabserve/kernels'
 import type { DecoderGraph, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { ModelFiles } from '../../models/model-files.ts'
-import type { ChosenRunner } from '../device.ts'
+import type { ChosenRunner } from '../chosen-runner.ts'
 import type { RunnerOptions } from '../runner-options.ts'
 import { KernelRunner } from './kernel-runner.ts'
 

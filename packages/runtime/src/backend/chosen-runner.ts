@@ -1,0 +1,16 @@
+import type { ModelRunner } from '@tabserve/engine'
+import type { GpuPlacement, RunnerName } from '@tabserve/protocol'
+
+/** A decoder that runs, and what runs it. */
+export interface ChosenRunner {
+  readonly runner: ModelRunner
+  readonly name: RunnerName
+  /** Why `auto` did not choose the first of `kernels`, `heap`, `public`. */
+  readonly reason?: string
+  /** Bytes of the KV cache at its largest. */
+  readonly maxKvBytes: number
+  /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */
+  readonly heapBytes?: number
+  /** Only of one on the GPU. */
+  readonly placement?: GpuPlacement
+}

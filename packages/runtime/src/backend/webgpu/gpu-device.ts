@@ -1,0 +1,64 @@
+import type { DecoderGraph, GpuFacts, WorkerConfig } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import type { ModelFiles } from '../../models/model-files.ts'
+import type { ChosenRunner } from '../chosen-runner.ts'
+import type { RowRoom, RunnerOptions } from '../runner-options.ts'
+import { maxRowBytes, rowBytes, rowRoomOf } from '../runner-options.ts'
+import { gpuFacts } from './gpu-facts.ts'
+import type { GpuMode } from './gpu-messages.ts'
+import { GpuRunner } from './gpu-runner.ts'
+
+const PRODUCTION: GpuMode = { inPlace: true, reduce: true }
+
+/** The GPU of this machine. It is asked anew each time: adapters come and go with power plugs, docks and driver crashes. */
+export class GpuDevice {
+  readonly #assets: WorkerConfig['assets']['webgpu']
+  readonly #facts: typeof gpuFacts
+
+  /** @param facts for tests: what to take for the browser's answer. */
+  constructor(assets: WorkerConfig['assets']['webgpu'], facts: typeof gpuFacts = gpuFacts) {
+    this.#assets = assets
+    this.#facts = facts
+  }
+
+  facts(): ReturnType<typeof gpuFacts> {
+    return this.#facts()
+  }
+
+  /** Throws `backend_failed` where there is no GPU or no room on it, `bad_model` where onnxruntime refuses the graph. */
+  async createRunner(
+    graph: DecoderGraph,
+    files: ModelFiles,
+    options: RunnerOptions,
+    onRead: () => void,
+    mode: GpuMode = PRODUCTION,
+  ): Promise<ChosenRunner> {
+    const facts = await this.facts()
+    if ('missing' in facts) {
+      const message = `The model cannot run on a GPU: ${facts.missing}. Load it with device: 'auto' or 'wasm'.`
+      throw new EngineError('backend_failed', message)
+    }
+    const room = withinBindings(graph, rowRoomOf(graph, options), facts)
+    const bytes = {
+      graph: await files.bytes(graph.file),
+      externalData: await files.bytes(graph.externalData),
+    }
+    onRead()
+    const runner = await GpuRunner.create({ ort: this.#build(), graph, files: bytes, room, mode })
+    return { runner, name: 'webgpu', maxKvBytes: maxRowBytes(graph, room), placement: runner.placement }
+  }
+
+  /** The smaller build wherever the browser can suspend WebAssembly by itself (JSPI). */
+  #build(): { mjs: string; wasm: string } {
+    return 'Suspending' in WebAssembly ? this.#assets.jspi : this.#assets.asyncify
+  }
+}
+
+/** As many rows as one binding holds of one layer's keys. */
+function withinBindings(graph: DecoderGraph, room: RowRoom, { maxBindingBytes }: GpuFacts): RowRoom {
+  const cacheBytes = rowBytes(graph, room.contextLength) / (2 * graph.layers)
+  const rows = Math.min(room.rows, Math.floor(maxBindingBytes / cacheBytes))
+  if (rows >= 1) return { ...room, rows }
+  const message = `One row of ${room.contextLength} positions takes ${cacheBytes} bytes a layer, and the GPU binds ${maxBindingBytes}. Lower contextLength.`
+  throw new EngineError('bad_request', message)
+}

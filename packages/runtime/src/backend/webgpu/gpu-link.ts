@@ -1,0 +1,73 @@
+import { EngineError } from '@tabserve/protocol'
+import { siblingWorker } from '../sibling-worker.ts'
+import type { GpuAnswer, GpuCall } from './gpu-messages.ts'
+import { GPU_WORKER_NAME } from './gpu-worker.ts'
+
+/** Compiling shaders on a slow adapter takes ten seconds; a worker that is wedged never answers. */
+const ANSWER_MS = 120_000
+
+type Settled = Exclude<GpuAnswer, { type: 'failed' | 'lost' }>
+
+/** A GPU worker: asked one thing after another, and known to be lost when it is. */
+export class GpuLink {
+  readonly #worker: Worker
+  /** Who waits for an answer, in the order in which they asked. */
+  readonly #waiting: { resolve(answer: Settled): void; reject(error: Error): void; timer: number }[] = []
+  #lost: EngineError | undefined
+
+  static async start(): Promise<GpuLink> {
+    return new GpuLink(siblingWorker(GPU_WORKER_NAME))
+  }
+
+  private constructor(worker: Worker) {
+    this.#worker = worker
+    worker.onmessage = ({ data }: MessageEvent<GpuAnswer>) => this.#take(data)
+    worker.onerror = ({ message }) => this.#lose(message || 'its worker could not be started')
+  }
+
+  /** Rejects with `device_lost` when the device goes, or has gone; with what the worker says when the call fails. */
+  ask(call: GpuCall): Promise<Settled> {
+    if (this.#lost !== undefined) return Promise.reject(this.#lost)
+    return new Promise((resolve, reject) => {
+      const silence = () => this.#lose(`nothing was heard of it for ${ANSWER_MS / 1000} seconds`)
+      const timer = setTimeout(silence, ANSWER_MS) as unknown as number // Node's types are around too
+      this.#waiting.push({ resolve, reject, timer })
+      this.#worker.postMessage(call)
+    })
+  }
+
+  /** For what has no answer. */
+  tell(call: GpuCall): void {
+    if (this.#lost !== undefined) throw this.#lost
+    this.#worker.postMessage(call)
+  }
+
+  terminate(): void {
+    this.#lose('it was let go')
+  }
+
+  #take(answer: GpuAnswer): void {
+    if (answer.type === 'lost') return this.#lose(answer.reason)
+    const first = this.#waiting.shift()
+    if (first === undefined) return
+    clearTimeout(first.timer)
+    if (answer.type !== 'failed') first.resolve(answer)
+    else if (answer.isOutOfMemory) first.reject(outOfMemory(answer.message))
+    else first.reject(new Error(answer.message))
+  }
+
+  #lose(reason: string): void {
+    if (this.#lost !== undefined) return
+    this.#lost = new EngineError('device_lost', `The GPU device is gone: ${reason}.`)
+    this.#worker.terminate()
+    for (const { reject, timer } of this.#waiting.splice(0)) {
+      clearTimeout(timer)
+      reject(this.#lost)
+    }
+  }
+}
+
+function outOfMemory(reason: string): EngineError {
+  const advice = "Lower contextLength, maxRunning or kvBudgetBytes, or load it with device: 'wasm'."
+  return new EngineError('backend_failed', `The GPU has no room for the model: ${reason}. ${advice}`)
+}

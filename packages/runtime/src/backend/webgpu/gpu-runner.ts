@@ -1,0 +1,72 @@
+import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { DecoderGraph, GpuPlacement } from '@tabserve/protocol'
+import { layOut } from '../decoder-io.ts'
+import { capabilitiesOf, maxRowBytes } from '../runner-options.ts'
+import { GpuLink } from './gpu-link.ts'
+import type { GpuLoad, GpuTraffic } from './gpu-messages.ts'
+
+/**
+ * Runs a decoder through onnxruntime-web's WebGPU provider, in a worker of its own: KV stays on the GPU, bound as past and present, and of the
+ * logits only what the sampler needs comes back. Every method fails with `device_lost` once the device is gone.
+ */
+export class GpuRunner implements ModelRunner {
+  readonly capabilities: Capabilities
+  readonly placement: GpuPlacement
+  readonly kvBytes: number
+  readonly #link: GpuLink
+  readonly #graph: DecoderGraph
+  #traffic: GpuTraffic = { sentBytes: 0, readBytes: 0, copiedBytes: 0 }
+
+  /** Rejects with `backend_failed` where the worker or the GPU has no room, and with a plain `Error` where the graph is refused. */
+  static async create(load: GpuLoad): Promise<GpuRunner> {
+    const link = await GpuLink.start()
+    try {
+      const answer = await link.ask({ type: 'load', load })
+      if (answer.type !== 'loaded') throw new Error(`a load was answered with ${answer.type}`)
+      return new GpuRunner(link, load, answer.placement)
+    } catch (error) {
+      link.terminate()
+      throw error
+    }
+  }
+
+  private constructor(link: GpuLink, { graph, room }: GpuLoad, placement: GpuPlacement) {
+    this.#link = link
+    this.#graph = graph
+    this.placement = placement
+    this.capabilities = capabilitiesOf(graph, room)
+    this.kvBytes = maxRowBytes(graph, room)
+  }
+
+  /** Bytes that steps have moved since the load. */
+  get traffic(): GpuTraffic {
+    return this.#traffic
+  }
+
+  async run(step: Step): Promise<StepResult> {
+    this.#check(step)
+    const tops = step.runs.map(({ top }) => top)
+    const answer = await this.#link.ask({ type: 'run', step: { batch: layOut(step), tops } })
+    if (answer.type !== 'ran') throw new Error(`a step was answered with ${answer.type}`)
+    this.#traffic = answer.traffic
+    return { outputs: answer.outputs }
+  }
+
+  copyKv(copies: readonly KvCopy[]): void {
+    this.#link.tell({ type: 'copy', copies })
+  }
+
+  async dispose(): Promise<void> {
+    this.#link.terminate()
+  }
+
+  /** The GPU clamps what is out of range, silently. Throws plain `Error`: such a step is the scheduler's bug. */
+  #check({ runs }: Step): void {
+    const { maxContext } = this.capabilities
+    for (const { from, tokens } of runs) {
+      if (from + tokens.length > maxContext) throw new Error('a run behind the context')
+      if (tokens.some((token) => token < 0 || token >= this.#graph.vocabSize))
+        throw new Error('a token that the vocabulary does not have')
+    }
+  }
+}
