@@ -98,7 +98,7 @@ function describeRunner(runner: RunnerName, models: readonly ('fp32' | 'int8' | 
         const { harness, assets } = window
         const folder = new URL(url, location.href).href
         const open = { url: folder, runner, assets, rows: 4, contextLength: 400, maxTokensPerStep: 256 }
-        const { id } = await harness.open(open)
+        const { id, chunk } = await harness.open(open)
         const last = 'last' as const
         const run = (row: number, from: number, tokens: number[]) => ({
           kv: { row },
@@ -106,6 +106,12 @@ function describeRunner(runner: RunnerName, models: readonly ('fp32' | 'int8' | 
           tokens,
           wantLogits: last,
         })
+        const read = async (row: number, from: number, tokens: number[]) => {
+          let logits: Float32Array[] = []
+          for (let at = 0; at < tokens.length; at += chunk)
+            logits = await harness.run(id, [run(row, from + at, tokens.slice(at, at + chunk))])
+          return logits
+        }
         const prompts = [
           [1, 403, 407, 261, 378, 432, 383],
           [1, 286, 261],
@@ -140,14 +146,12 @@ function describeRunner(runner: RunnerName, models: readonly ('fp32' | 'int8' | 
         const before = await harness.kvBytes(id)
         // A row that begins beside the others, and one that outgrows the first capacity.
         const long = Array.from({ length: 200 }, (_, index) => 260 + (index % 150))
-        await harness.run(id, [run(1, 3, [300, ...long])])
+        await read(1, 3, [300, ...long])
         const after = await harness.kvBytes(id)
         const grown = plain(
           await harness.run(id, [run(0, 7, [300]), run(1, 204, [300]), run(2, 7, [300]), run(3, 0, [1])]),
         )
-        const wholeLong = plain(
-          await harness.run(id, [run(3, 0, [...(prompts[1] ?? []), 300, ...long, 300])]),
-        )
+        const wholeLong = plain(await read(3, 0, [...(prompts[1] ?? []), 300, ...long, 300]))
         const wholeOne = plain(await harness.run(id, [run(3, 0, [1])]))
         await harness.close(id)
         return { alone, next, together, moved, before, after, grown, wholeLong, wholeOne }

@@ -86,7 +86,8 @@ class Harness {
     const [json, config] = [await files.bytes(tokenizer.file), await files.bytes(tokenizer.config)]
     this.#tokenizers.push(new Tokenizer(json, config, tokenizer))
     const asked = runner.capabilities.paged === undefined ? runner : new RowsOverBlocks(runner)
-    return { id: this.#runners.push(asked) - 1, manifest, runner: name, ...facts }
+    const { maxTokensPerStep: chunk } = runner.capabilities
+    return { id: this.#runners.push(asked) - 1, manifest, runner: name, chunk, ...facts }
   }
 
   /** What the heap interface's self-test compares with, and what a runner really gives. */

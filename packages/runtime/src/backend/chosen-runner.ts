@@ -1,16 +1,14 @@
 import type { ModelRunner } from '@tabserve/engine'
-import type { GpuPlacement, RunnerName } from '@tabserve/protocol'
+import type { RunnerName } from '@tabserve/protocol'
 
 /** A decoder that runs, and what runs it. */
 export interface ChosenRunner {
   readonly runner: ModelRunner
   readonly name: RunnerName
-  /** Why `auto` did not choose the first of `kernels`, `heap`, `public`. */
+  /** What is to say of it: why `auto` did not choose the first of `kernels`, `heap`, `public`; what a GPU does not compute right. */
   readonly reason?: string
   /** Bytes of the KV cache at its largest. */
   readonly maxKvBytes: number
   /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */
   readonly heapBytes?: number
-  /** Only of one on the GPU. */
-  readonly placement?: GpuPlacement
 }

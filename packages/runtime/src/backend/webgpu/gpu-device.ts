@@ -4,6 +4,7 @@ import type { ModelFiles } from '../../models/model-files.ts'
 import type { ChosenRunner } from '../chosen-runner.ts'
 import type { RowRoom, RunnerOptions } from '../runner-options.ts'
 import { maxRowBytes, rowBytes, rowRoomOf } from '../runner-options.ts'
+import { longestRightChunk } from './chunk-check.ts'
 import { gpuFacts } from './gpu-facts.ts'
 import type { GpuMode } from './gpu-messages.ts'
 import { GpuRunner } from './gpu-runner.ts'
@@ -45,7 +46,12 @@ export class GpuDevice {
     }
     onRead()
     const runner = await GpuRunner.create({ ort: this.#build(), graph, files: bytes, room, mode })
-    return { runner, name: 'webgpu', maxKvBytes: maxRowBytes(graph, room), placement: runner.placement }
+    const found = { runner, name: 'webgpu', maxKvBytes: maxRowBytes(graph, room) } as const
+    const chunk = await longestRightChunk(runner)
+    if (chunk === room.maxTokensPerStep) return found
+    runner.limitChunks(chunk)
+    const reason = `prompts are read ${chunk} tokens at a time: longer pieces come out wrong on this GPU`
+    return { ...found, reason }
   }
 
   /** The smaller build wherever the browser can suspend WebAssembly by itself (JSPI). */

@@ -10,7 +10,7 @@ import type { GpuLoad, GpuTraffic } from './gpu-messages.ts'
  * logits only what the sampler needs comes back. Every method fails with `device_lost` once the device is gone.
  */
 export class GpuRunner implements ModelRunner {
-  readonly capabilities: Capabilities
+  #capabilities: Capabilities
   readonly placement: GpuPlacement
   readonly kvBytes: number
   readonly #link: GpuLink
@@ -34,8 +34,17 @@ export class GpuRunner implements ModelRunner {
     this.#link = link
     this.#graph = graph
     this.placement = placement
-    this.capabilities = capabilitiesOf(graph, room)
+    this.#capabilities = capabilitiesOf(graph, room)
     this.kvBytes = maxRowBytes(graph, room)
+  }
+
+  get capabilities(): Capabilities {
+    return this.#capabilities
+  }
+
+  /** For a GPU that computes longer ones wrongly. Before anybody plans with this runner. */
+  limitChunks(maxTokensPerStep: number): void {
+    this.#capabilities = { ...this.#capabilities, maxTokensPerStep }
   }
 
   /** Bytes that steps have moved since the load. */
