@@ -16,11 +16,13 @@ export type Asked = Omit<GenerateRequest, 'task' | 'model'> & { tokens: number[]
 export function startEngine(
   capabilities: Partial<Capabilities> = {},
   options: Partial<SchedulerOptions> = {},
+  replaceRunner: (loss: Error) => Promise<FakeRunner> = (loss) => Promise.reject(loss),
 ) {
   const runner = new FakeRunner(capabilities)
   const engine = new Engine(
     {
       runner,
+      replaceRunner,
       decode: (tokens) => tokens.map((token) => `<${token}>`).join(''),
       eosTokenIds: [EOS],
       now: () => runner.clock,

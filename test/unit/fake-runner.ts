@@ -1,3 +1,4 @@
+import { EngineError } from '../../packages/protocol/src/index.ts'
 import type {
   Capabilities,
   KvCopy,
@@ -25,6 +26,8 @@ export class FakeRunner implements ModelRunner {
   readonly #memory: FakeMemory
   failAt: number | undefined
   failCopies = false
+  /** The device goes in the step of this number, and stays away. */
+  loseAt = Infinity
   disposed = false
   numComputed = 0
   /** Milliseconds of a pass; the fake clock goes on by them. */
@@ -51,6 +54,7 @@ export class FakeRunner implements ModelRunner {
     if (this.disposed) throw new Error('run after dispose')
     this.clock += this.cost(step)
     this.#memory.check(step)
+    if (this.steps.length + 1 >= this.loseAt) throw new EngineError('device_lost', 'the device is gone')
     if (this.steps.push(step) === this.failAt) {
       for (const run of step.runs) this.#memory.spoil(run)
       throw new Error('the pass failed')

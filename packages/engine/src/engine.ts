@@ -19,6 +19,8 @@ import { TextStream } from './text-stream.ts'
 /** What the engine needs of the world. */
 export interface EnginePorts {
   readonly runner: ModelRunner
+  /** Another runner of the same model, in place of one that failed with `device_lost`. Rejects with the error that every request then ends with. */
+  readonly replaceRunner: (loss: EngineError) => Promise<ModelRunner>
   readonly decode: (tokens: readonly number[]) => string
   readonly eosTokenIds: readonly number[]
   /** Milliseconds, monotonic. */
@@ -37,21 +39,28 @@ export interface Prompt {
 /** Plans, runs, samples, commits, emits, over and over, for as long as there is a sequence. */
 export class Engine {
   readonly #ports: EnginePorts
-  readonly #scheduler: Scheduler
+  readonly #options: SchedulerOptions
   readonly #counters = new Counters()
+  #runner: ModelRunner
+  #scheduler: Scheduler
+  /** Why no request can be answered any more. */
+  #lost: EngineError | undefined
   #numArrived = 0
   #loop: Promise<void> | undefined
 
   constructor(ports: EnginePorts, options: SchedulerOptions) {
     this.#ports = ports
+    this.#options = options
+    this.#runner = ports.runner
     this.#scheduler = new Scheduler(ports.runner.capabilities, options)
   }
 
   /**
    * Starts a generation. Throws `context_overflow` when the prompt does not fit, `bad_request` when it is empty, `queue_full`
-   * when too many wait.
+   * when too many wait, `device_lost` when the runner is lost and nothing could take its place.
    */
   submit(prompt: Prompt, emit: Emit): Cancel {
+    if (this.#lost !== undefined) throw this.#lost
     const choices = this.#choicesOf(prompt, emit)
     try {
       this.#scheduler.add(choices.sequences)
@@ -67,8 +76,9 @@ export class Engine {
 
   stats(): ModelStats {
     const { numRunning, numWaiting, numPreemptions, kv } = this.#scheduler
+    const { preempted } = this.#counters
     const { usage: kvUsage, blocks } = kv
-    const { capabilities, kvBytes } = this.#ports.runner
+    const { capabilities, kvBytes } = this.#runner
     return this.#counters.snapshot({
       running: numRunning,
       waiting: numWaiting,
@@ -76,7 +86,7 @@ export class Engine {
       kvUsage,
       ...(blocks === undefined ? {} : { blocks }),
       kvBytes,
-      preemptions: numPreemptions,
+      preemptions: preempted + numPreemptions,
     })
   }
 
@@ -116,7 +126,8 @@ export class Engine {
   }
 
   async #step(plan: Plan): Promise<void> {
-    const { runner, now } = this.#ports
+    const { now } = this.#ports
+    const runner = this.#runner
     const { copies, step, parts, kind } = plan
     const started = now()
     for (const { sequence } of parts) {
@@ -126,6 +137,7 @@ export class Engine {
     try {
       if (copies.length > 0) runner.copyKv(copies)
     } catch (error) {
+      if (isLoss(error)) return this.#recover(error)
       // No KV can be trusted now.
       this.#failAll(toWireError(error, 'backend_failed'))
       return this.#scheduler.resetPrefixCache()
@@ -138,9 +150,28 @@ export class Engine {
       const numAccepted = this.#commit(plan, outputs)
       this.#scheduler.measured(plan, ms, numAccepted)
     } catch (error) {
+      if (isLoss(error)) return this.#recover(error)
       const wire = toWireError(error, 'backend_failed')
       for (const { sequence } of parts) this.#fail(sequence, wire)
     }
+  }
+
+  /** Goes on with another runner: everybody waits again, at the old rank, and what was said so far is read as if it were a prompt. */
+  async #recover(loss: EngineError): Promise<void> {
+    const { now, replaceRunner } = this.#ports
+    const started = now()
+    this.#counters.losses++
+    try {
+      this.#runner = await replaceRunner(loss)
+      this.#counters.preempted += this.#scheduler.numPreemptions + this.#scheduler.numRunning
+      const sequences = this.#scheduler.sequences()
+      this.#scheduler = new Scheduler(this.#runner.capabilities, this.#options)
+      this.#scheduler.restore(sequences)
+    } catch (error) {
+      this.#lost = EngineError.fromWire(toWireError(error, 'device_lost'))
+      this.#failAll(this.#lost.toWire())
+    }
+    this.#counters.recoveryMs += now() - started
   }
 
   /** Books what the model has read, then takes the next token of each. Returns how many tokens of drafts were right. */
@@ -330,8 +361,12 @@ export class Engine {
   }
 
   get #maxContext(): number {
-    return this.#ports.runner.capabilities.maxContext
+    return this.#runner.capabilities.maxContext
   }
+}
+
+function isLoss(error: unknown): error is EngineError {
+  return error instanceof EngineError && error.code === 'device_lost'
 }
 
 /** Longest prompt that `truncate-start` leaves: the answer gets the room it asks for, but at most a quarter of the context. */

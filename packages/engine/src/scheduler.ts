@@ -81,6 +81,14 @@ export class Scheduler {
     for (const sequence of sequences) waiting.add(sequence)
   }
 
+  /** Takes sequences of a scheduler whose runner is gone, however many: they were let in once. Their KV is gone too. */
+  restore(sequences: readonly Sequence[]): void {
+    for (const sequence of sequences) {
+      sequence.numComputed = 0
+      this.#roster.waiting.add(sequence)
+    }
+  }
+
   /** Says whether the sequence was there: what ends twice ends once. Its KV is free at once, and remembers. */
   remove(sequence: Sequence, now: number): boolean {
     if (this.#roster.waiting.remove(sequence)) return true

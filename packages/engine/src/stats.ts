@@ -13,6 +13,10 @@ export class Counters {
   generatedTokens = 0
   failed = 0
   refused = 0
+  losses = 0
+  recoveryMs = 0
+  /** On runners that are gone; not for the outside. */
+  preempted = 0
 
   drafted(numDrafted: number, numAccepted: number): void {
     const { speculation } = this
@@ -24,8 +28,8 @@ export class Counters {
   }
 
   /** A copy, with what is not counted but looked up. */
-  snapshot(now: Omit<ModelStats, keyof Counters>): ModelStats {
-    const { steps, finished, speculation, ...counts } = this
+  snapshot(now: Omit<ModelStats, Exclude<keyof Counters, 'preempted'>>): ModelStats {
+    const { steps, finished, speculation, preempted: _, ...counts } = this
     return {
       ...counts,
       ...now,

@@ -31,6 +31,9 @@ export interface ModelStats {
   readonly refused: number
   /** Answers that were sent back to wait, for a better one or for want of KV. */
   readonly preemptions: number
+  /** How often the GPU was lost under the model, and the milliseconds until another runner was there, all in all. */
+  readonly losses: number
+  readonly recoveryMs: number
   readonly speculation: SpeculationStats
 }
 

@@ -25,6 +25,7 @@ export async function tokenGaps(
   const engine = new Engine(
     {
       runner,
+      replaceRunner: (loss) => Promise.reject(loss),
       decode: (tokens) => tokens.map((token) => `<${token}>`).join(''), // every token is said at once
       eosTokenIds: [],
       now: () => performance.now(),
