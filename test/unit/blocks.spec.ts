@@ -275,6 +275,7 @@ test('books and plans cost less than 0.1 ms a step of eight answers', async () =
     const engine = new Engine(
       {
         runner,
+        replaceRunner: (loss) => Promise.reject(loss),
         decode: () => '',
         eosTokenIds: [],
         now: () => performance.now(),

@@ -1,4 +1,4 @@
-import type { ModelStats, Request, RequestEvent } from '@tabserve/protocol'
+import type { ModelInfo, ModelStats, Request, RequestEvent } from '@tabserve/protocol'
 
 /** Takes what a request says. Called in order; the last call is a `finish` or an `error`. Must not throw. */
 export type Emit = (event: RequestEvent) => void
@@ -11,7 +11,14 @@ export interface Served {
   /** Never throws: what is wrong with the request is said through `emit`. */
   submit(request: Request, emit: Emit): Cancel
   stats(): ModelStats
+  /** What runs it now: that changes when a device is lost. */
+  facts(): RunnerFacts
   resetPrefixCache(): void
   /** Ends every request with `engine_lost` and frees the model. */
   dispose(): Promise<void>
 }
+
+export type RunnerFacts = Pick<
+  ModelInfo,
+  'runner' | 'runnerReason' | 'choice' | 'kvBytes' | 'heapBytes' | 'maxRunning'
+>

@@ -1,3 +1,4 @@
+import type { DeviceChoice } from './device-choice.ts'
 import type { WireError } from './error.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
@@ -112,8 +113,10 @@ export interface ModelInfo {
   readonly url: string
   readonly manifest: Manifest
   readonly runner: RunnerName
-  /** Why `auto` did not choose a better one. */
+  /** Why `auto` did not choose a better one, or what it does not do right on this machine. */
   readonly runnerReason?: string
+  /** The device, and why. It changes when the GPU is lost for good. */
+  readonly choice: DeviceChoice
   readonly threads: number
   readonly contextLength: number
   readonly maxRunning: number
@@ -163,6 +166,8 @@ export type LoadProgress =
     }
   | { readonly type: 'load-progress'; readonly phase: 'verify'; readonly file: string }
   | { readonly type: 'load-progress'; readonly phase: 'create' | 'warm-up' }
+  /** Where the model will run, and why. */
+  | { readonly type: 'load-progress'; readonly phase: 'device'; readonly choice: DeviceChoice }
   /** A request failed and is tried again after a while. */
   | {
       readonly type: 'load-progress'

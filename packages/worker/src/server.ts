@@ -8,10 +8,11 @@ import type {
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { LoadedModel, ModelRepository, OpenedModel } from '@tabserve/runtime'
+import type { LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
 import { Device, Mutex, TASKS } from '@tabserve/runtime'
 
 interface Entry {
+  /** But for what may change: see `infoOf`. */
   readonly info: ModelInfo
   readonly model: LoadedModel
 }
@@ -48,12 +49,12 @@ export class Server {
   }
 
   list(): ModelInfo[] {
-    return [...this.#models.values()].map((entry) => entry.info)
+    return [...this.#models.values()].map(infoOf)
   }
 
   /** Throws `model_not_loaded`. */
   describe(id: string): ModelInfo {
-    return this.#find(id).info
+    return infoOf(this.#find(id))
   }
 
   /** Throws `model_not_loaded`. */
@@ -88,6 +89,7 @@ export class Server {
     const fetched = await this.#finish(opened, served)
     const info: ModelInfo = {
       ...facts,
+      ...served.facts(),
       id: `${manifest.name}@${manifest.version}`,
       url: opened.address,
       manifest,
@@ -106,13 +108,26 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
   ): Promise<LoadedModel> {
     try {
-      return await TASKS[opened.manifest.task](opened, this.device, request, onProgress)
+      const { manifest, files } = opened
+      const model = { manifest, files, reopen: () => this.#reopen(opened) }
+      return await TASKS[manifest.task](model, this.device, request, onProgress)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
       if (error instanceof EngineError && error.code === 'bad_model')
         await this.#repository.clear(opened.address)
       throw error
     }
+  }
+
+  /** The same files again: a stored model needs no network. Throws `bad_model` where another model lies at the address by now. */
+  async #reopen({ address, manifest }: OpenedModel): Promise<ModelFiles> {
+    const { signal } = new AbortController()
+    const again = await this.#repository.open(
+      { url: address },
+      { signal, onProgress: () => {}, refresh: false },
+    )
+    if (JSON.stringify(again.manifest) === JSON.stringify(manifest)) return again.files
+    throw new EngineError('bad_model', `Another model lies at ${address} than was loaded from there.`)
   }
 
   /** A model serves only once its whole folder is known to be right. */
@@ -138,4 +153,9 @@ export class Server {
         : `${String(id)} is not loaded: load it first`
     throw new EngineError('model_not_loaded', `${problem}. Loaded: ${loaded}.`)
   }
+}
+
+function infoOf({ info, model }: Entry): ModelInfo {
+  const { runnerReason: _, ...lasting } = info
+  return { ...lasting, ...model.served.facts() }
 }

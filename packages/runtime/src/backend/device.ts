@@ -1,8 +1,18 @@
-import type { DecoderGraph, DeviceReport, RunnerName, WorkerConfig } from '@tabserve/protocol'
+import type {
+  DecoderGraph,
+  DeviceChoice,
+  DeviceReport,
+  MachineFacts,
+  RunnerName,
+  WorkerConfig,
+} from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { ModelFiles } from '../models/model-files.ts'
 import type { ChosenRunner } from './chosen-runner.ts'
+import { idbChunkStore } from '../storage/idb-chunk-store.ts'
 import type { DecoderFiles } from './decoder-io.ts'
+import type { Wanted } from './device-choice.ts'
+import { chooseByFacts } from './device-choice.ts'
 import { HeapRunner } from './heap-runner.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
 import { KernelDevice } from './kernels/kernel-device.ts'
@@ -12,7 +22,11 @@ import { probeFailure } from './ort-probe.ts'
 import type { PublicOrt } from './public-ort.ts'
 import type { RunnerOptions } from './runner-options.ts'
 import { maxRowBytes, rowRoomOf } from './runner-options.ts'
+import { problemOf, reportOf, tryOut } from './self-test.ts'
+import type { Verdict } from './verdicts.ts'
+import { Verdicts, verdictOf } from './verdicts.ts'
 import { GpuDevice } from './webgpu/gpu-device.ts'
+import type { gpuFacts } from './webgpu/gpu-facts.ts'
 
 /** The machine as this worker sees it, and what runs models on it: each engine is started once, when a model first needs it. */
 export class Device {
@@ -20,10 +34,12 @@ export class Device {
   readonly #assets: WorkerConfig['assets']
   readonly #kernels: KernelDevice
   readonly #gpu: GpuDevice
+  #verdicts: Verdicts | undefined
   #heap: Promise<OrtModule> | undefined
   #public: Promise<PublicOrt> | undefined
 
-  constructor({ assets, threads }: WorkerConfig) {
+  /** @param facts for tests: what to take for the browser's word on its GPU. */
+  constructor({ assets, threads }: WorkerConfig, facts?: typeof gpuFacts) {
     const cores = navigator.hardwareConcurrency
     const wanted = threads ?? Math.min(4, Math.ceil(cores / 2))
     const { crossOriginIsolated } = globalThis
@@ -31,7 +47,74 @@ export class Device {
     this.report = { crossOriginIsolated, cores, threads: crossOriginIsolated ? wanted : 1 }
     this.#assets = assets
     this.#kernels = new KernelDevice(assets.kernels, this.report.threads)
-    this.#gpu = new GpuDevice(assets.webgpu)
+    this.#gpu = new GpuDevice(assets.webgpu, facts)
+  }
+
+  /**
+   * Makes a decoder's runner on the device that suits it best, and says why. What the machine does not decide is measured, once a model and device:
+   * the runner on the CPU gives the golden tokens, and one on the GPU that gives others is never used. Throws as `createRunner` does.
+   * @param model tells apart models whose verdicts are kept.
+   */
+  async choose(
+    graph: DecoderGraph,
+    files: ModelFiles,
+    wanted: Wanted,
+    options: RunnerOptions,
+    model: string,
+    onRead: () => void,
+  ): Promise<{ chosen: ChosenRunner; choice: DeviceChoice }> {
+    const facts = await this.#facts(wanted)
+    const known = chooseByFacts(graph, wanted, facts) ?? (await this.#kept(model, facts))
+    if (known === undefined) return this.#measure(graph, files, options, model, facts, onRead)
+    const runner = known.device === 'webgpu' ? 'webgpu' : wanted.runner
+    return { chosen: await this.createRunner(graph, files, runner, options, onRead), choice: known }
+  }
+
+  async #facts({ device, runner }: Wanted): Promise<MachineFacts> {
+    const { cores, threads, crossOriginIsolated } = this.report
+    // To ask for an adapter starts a process: not where nobody wants it.
+    const isCpuAsked = device === 'wasm' || (runner !== 'auto' && runner !== 'webgpu')
+    const gpu = isCpuAsked ? { missing: 'nobody asked for it' } : await this.#gpu.facts()
+    const { deviceMemory } = navigator as { deviceMemory?: number } // Chromium's own
+    return { gpu, cores, threads, crossOriginIsolated, memoryGb: deviceMemory }
+  }
+
+  async #kept(model: string, facts: MachineFacts): Promise<DeviceChoice | undefined> {
+    const verdict = await this.#memory().find(verdictKey(model, facts))
+    return verdict === undefined ? undefined : { ...verdict, by: 'kept', facts }
+  }
+
+  async #measure(
+    graph: DecoderGraph,
+    files: ModelFiles,
+    options: RunnerOptions,
+    model: string,
+    facts: MachineFacts,
+    onRead: () => void,
+  ): Promise<{ chosen: ChosenRunner; choice: DeviceChoice }> {
+    const onCpu = await this.createRunner(graph, files, 'auto', options, onRead)
+    const golden = await tryOut(onCpu.runner)
+    const ofCpu = reportOf(onCpu, golden, undefined)
+    let onGpu: ChosenRunner | undefined
+    let verdict: Verdict
+    try {
+      onGpu = await this.createRunner(graph, files, 'webgpu', options)
+      const trial = await tryOut(onGpu.runner, golden.answer)
+      const problem = problemOf(trial, golden)
+      verdict = verdictOf([ofCpu, reportOf(onGpu, trial, problem)])
+    } catch (error) {
+      const problem = `it did not run: ${messageOf(error)}`
+      verdict = verdictOf([ofCpu, { runner: 'webgpu', selfTest: { passed: false, problem } }])
+    }
+    const chosen = verdict.device === 'webgpu' && onGpu !== undefined ? onGpu : onCpu
+    for (const loser of [onCpu, onGpu]) if (loser !== chosen) await loser?.runner.dispose()
+    await this.#memory().keep(verdictKey(model, facts), verdict)
+    return { chosen, choice: { ...verdict, by: 'measured', facts } }
+  }
+
+  #memory(): Verdicts {
+    this.#verdicts ??= new Verdicts(idbChunkStore('tabserve-verdicts'))
+    return this.#verdicts
   }
 
   /**
@@ -125,6 +208,12 @@ export class Device {
     )
     return this.#public
   }
+}
+
+/** Another browser, driver, or number of threads is another machine. */
+function verdictKey(model: string, { gpu, threads }: MachineFacts): string {
+  const adapter = 'missing' in gpu ? '' : [gpu.vendor, gpu.architecture, gpu.description].join(' ')
+  return [model, adapter, `${threads} threads`, navigator.userAgent].join(' | ')
 }
 
 async function creating<T>(graph: DecoderGraph, runner: Promise<T>): Promise<T> {

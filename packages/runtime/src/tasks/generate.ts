@@ -1,4 +1,4 @@
-import type { Cancel, Emit, ModelRunner, SchedulerOptions, Scheduling, Served } from '@tabserve/engine'
+import type { Cancel, Emit, RunnerFacts, SchedulerOptions, Scheduling, Served } from '@tabserve/engine'
 import {
   Engine,
   promptLimit,
@@ -10,25 +10,27 @@ import type { ChatMessage, GenerateRequest, ModelStats } from '@tabserve/protoco
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
 import type { Tokenizer } from '../tokenizer.ts'
+import type { LastingRunner } from './lasting-runner.ts'
 
 /** A decoder that continues prompts and answers conversations. */
 export class GenerateModel implements Served {
   readonly #engine: Engine
-  readonly #runner: ModelRunner
+  readonly #lasting: LastingRunner
   readonly #tokenizer: Tokenizer
   readonly #breath = createBreath()
 
   constructor(
-    runner: ModelRunner,
+    lasting: LastingRunner,
     tokenizer: Tokenizer,
     eosTokenIds: readonly number[],
     options: SchedulerOptions,
   ) {
-    this.#runner = runner
+    this.#lasting = lasting
     this.#tokenizer = tokenizer
     this.#engine = new Engine(
       {
-        runner,
+        runner: lasting.runner,
+        replaceRunner: (loss) => lasting.replace(loss),
         decode: (tokens) => tokenizer.decode(tokens),
         eosTokenIds,
         now: () => performance.now(),
@@ -42,7 +44,7 @@ export class GenerateModel implements Served {
   submit(request: GenerateRequest, emit: Emit): Cancel {
     try {
       refuseUnknownOptions(request)
-      const sampling = resolveSampling(request, this.#runner.capabilities.vocabSize)
+      const sampling = resolveSampling(request, this.#lasting.runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
       const tokens = this.#promptOf(request, scheduling)
       return this.#engine.submit({ tokens, sampling, scheduling }, emit)
@@ -56,6 +58,10 @@ export class GenerateModel implements Served {
     return this.#engine.stats()
   }
 
+  facts(): RunnerFacts {
+    return this.#lasting.facts
+  }
+
   resetPrefixCache(): void {
     this.#engine.resetPrefixCache()
   }
@@ -66,7 +72,7 @@ export class GenerateModel implements Served {
       message: 'The model was unloaded before the answer was complete.',
     })
     this.#breath.dispose()
-    await this.#runner.dispose()
+    await this.#lasting.runner.dispose()
   }
 
   #promptOf(request: GenerateRequest, { contextOverflow }: Scheduling): readonly number[] {
@@ -82,7 +88,7 @@ export class GenerateModel implements Served {
     if (messages !== undefined) {
       const most =
         contextOverflow === 'truncate-start'
-          ? promptLimit(this.#runner.capabilities.maxContext, maxTokens)
+          ? promptLimit(this.#lasting.runner.capabilities.maxContext, maxTokens)
           : Infinity
       return this.#encodeChat(checkMessages(messages), most)
     }
@@ -103,7 +109,7 @@ export class GenerateModel implements Served {
   }
 
   #checkTokens(tokens: readonly number[]): readonly number[] {
-    const { vocabSize } = this.#runner.capabilities
+    const { vocabSize } = this.#lasting.runner.capabilities
     const isToken = (token: unknown) =>
       Number.isInteger(token) && (token as number) >= 0 && (token as number) < vocabSize
     if (Array.isArray(tokens) && tokens.every(isToken)) return tokens

@@ -1,26 +1,27 @@
 import type { Served } from '@tabserve/engine'
-import type { KvType, LoadProgress, LoadReport, LoadRequest, Manifest, RunnerName } from '@tabserve/protocol'
+import type { KvType, LoadProgress, LoadReport, LoadRequest, Manifest } from '@tabserve/protocol'
 import type { Device } from '../backend/device.ts'
 import type { OpenedModel } from '../models/opened-model.ts'
+import type { ModelFiles } from '../models/model-files.ts'
 import { loadGenerate } from './load-generate.ts'
 
 /** A model that answers, and how it really runs. */
 export interface LoadedModel {
   readonly served: Served
-  readonly runner: RunnerName
-  readonly runnerReason?: string
   readonly contextLength: number
-  readonly maxRunning: number
-  readonly kvBytes: number
   readonly kvType: KvType
-  readonly heapBytes?: number
   readonly hasChatTemplate: boolean
   readonly report: Pick<LoadReport, 'createMs' | 'warmupMs'>
 }
 
+/** A model's files, and how to have them again later, from the store. */
+export interface LoadableModel extends Pick<OpenedModel, 'manifest' | 'files'> {
+  readonly reopen: () => Promise<ModelFiles>
+}
+
 /** Makes something that serves out of a model's files. */
 export type Task = (
-  model: Pick<OpenedModel, 'manifest' | 'files'>,
+  model: LoadableModel,
   device: Device,
   request: LoadRequest,
   onProgress: (progress: LoadProgress) => void,

@@ -6,6 +6,7 @@ import type { RunnerOptions } from '../backend/runner-options.ts'
 import { Tokenizer } from '../tokenizer.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
+import { LastingRunner } from './lasting-runner.ts'
 import { warmUp } from './warm-up.ts'
 
 /** Prefill loses nothing down to 32 tokens a chunk, and a chunk is how long an abort may have to wait. */
@@ -16,7 +17,7 @@ const KV_BUDGET_BYTES = 2 ** 30
 const TARGET_GAP_MS = 100
 
 /** Loads a decoder: tokenizer, session, KV cache, and one step of each shape so that the first request is not the slow one. */
-export const loadGenerate: Task = async ({ manifest, files }, device, request, onProgress) => {
+export const loadGenerate: Task = async ({ manifest, files, reopen }, device, request, onProgress) => {
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
   const [tokenizerJson, tokenizerConfig] = [await files.bytes(spec.file), await files.bytes(spec.config)]
@@ -27,35 +28,37 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     started = performance.now()
     onProgress({ type: 'load-progress', phase: 'create' })
   }
-  const wanted = request.runner ?? 'auto'
-  const { runner, name, reason, maxKvBytes, heapBytes } = await device.createRunner(
-    graph,
-    files,
-    wanted,
-    room,
-    onRead,
-  )
+  const wanted = {
+    device: checkOneOf('device', request.device, ['auto', 'webgpu', 'wasm']) ?? 'auto',
+    runner: checkOneOf('runner', request.runner, ['auto', 'kernels', 'heap', 'public', 'webgpu']) ?? 'auto',
+  }
+  const model = manifest.files.find(({ path }) => path === graph.file)?.sha256 ?? graph.file
+  const { chosen, choice } = await device.choose(graph, files, wanted, room, model, onRead)
+  onProgress({ type: 'load-progress', phase: 'device', choice })
   const created = performance.now()
 
   onProgress({ type: 'load-progress', phase: 'warm-up' })
   try {
-    await warmUp(runner)
+    await warmUp(chosen.runner)
   } catch (cause) {
-    await runner.dispose()
+    await chosen.runner.dispose()
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new EngineError('bad_model', `${graph.file} loads but does not run: ${reason}`, {
       file: graph.file,
       cause,
     })
   }
+  const lasting = new LastingRunner(
+    {
+      make: async (to) => device.createRunner(graph, await reopen(), to === 'webgpu' ? to : 'auto', room),
+      now: () => performance.now(),
+    },
+    chosen,
+    choice,
+  )
   return {
-    runner: name,
-    ...(reason === undefined ? {} : { runnerReason: reason }),
-    ...(heapBytes === undefined ? {} : { heapBytes }),
-    served: new GenerateModel(runner, tokenizer, spec.eosTokenIds, scheduling),
+    served: new GenerateModel(lasting, tokenizer, spec.eosTokenIds, scheduling),
     contextLength: room.contextLength,
-    maxRunning: runner.capabilities.maxRows,
-    kvBytes: maxKvBytes,
     kvType: room.kvType,
     hasChatTemplate: tokenizer.hasChatTemplate,
     report: { createMs: created - started, warmupMs: performance.now() - created },
