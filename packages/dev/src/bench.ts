@@ -17,7 +17,7 @@ if (suite === undefined) usage(`There is no suite ${name}.`)
 await rm(FIXTURES, { recursive: true, force: true })
 await mkdir(FIXTURES, { recursive: true })
 const server = await serve({ root: SITE, port: 0 })
-const { context, close } = await launchPersistent()
+const { context, close } = await launchPersistent(suite.browserArgs)
 try {
   const figures = await suite.run({
     fixtures: FIXTURES,

@@ -1,4 +1,6 @@
 export { Device } from './backend/device.ts'
+export { GpuRunner } from './backend/webgpu/gpu-runner.ts'
+export type { GpuMode, GpuTraffic } from './backend/webgpu/gpu-messages.ts'
 export { servesAsHelper } from './backend/helper-worker.ts'
 export { createBreath } from './breath.ts'
 export { Mutex } from './mutex.ts'

@@ -16,6 +16,8 @@ export interface Figure {
 export interface Suite {
   /** One line for the list. */
   readonly about: string
+  /** Command-line arguments that its browser needs. */
+  readonly browserArgs?: readonly string[]
   run(bench: BenchContext): Promise<Figure[]>
 }
 

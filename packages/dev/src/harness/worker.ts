@@ -5,8 +5,10 @@ import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
 import type { KernelExports, KernelVariant } from '@tabserve/kernels'
 import type { KvCopy, KvPlace, Logits, ModelRunner } from '@tabserve/engine'
 import type { KvType, RunnerName, SamplingParams, WorkerAssets } from '@tabserve/protocol'
+import type { GpuMode, GpuTraffic } from '@tabserve/runtime'
 import {
   Device,
+  GpuRunner,
   Http,
   ModelRepository,
   PROBE_GRAPH,
@@ -39,6 +41,7 @@ interface OpenOptions {
   readonly maxTokensPerStep?: number
   readonly kvType?: KvType
   readonly kvBudgetBytes?: number
+  readonly gpuMode?: GpuMode
 }
 
 interface RunOptions {
@@ -68,6 +71,7 @@ class Harness {
     maxTokensPerStep = 64,
     kvType = 'float32',
     kvBudgetBytes = 2 ** 30,
+    gpuMode,
   }: OpenOptions) {
     this.#device ??= new Device({ assets, threads, lifeLock: '' })
     const options = { signal: new AbortController().signal, onProgress: () => {}, refresh: true }
@@ -82,7 +86,14 @@ class Harness {
       kvBudgetBytes,
       kvType,
     }
-    const { runner, name, ...facts } = await this.#device.createRunner(graph, files, wanted, room)
+    const { runner, name, ...facts } = await this.#device.createRunner(
+      graph,
+      files,
+      wanted,
+      room,
+      () => {},
+      gpuMode,
+    )
     const [json, config] = [await files.bytes(tokenizer.file), await files.bytes(tokenizer.config)]
     this.#tokenizers.push(new Tokenizer(json, config, tokenizer))
     const asked = runner.capabilities.paged === undefined ? runner : new RowsOverBlocks(runner)
@@ -158,6 +169,13 @@ class Harness {
 
   async kvBytes(id: number): Promise<number> {
     return this.#runner(id).kvBytes
+  }
+
+  /** Bytes that a runner on the GPU has moved. */
+  async traffic(id: number): Promise<GpuTraffic> {
+    const runner = this.#runner(id)
+    if (!(runner instanceof GpuRunner)) throw new Error('only of runners on the GPU')
+    return runner.traffic
   }
 
   encode(id: number, text: string): number[] {

@@ -26,6 +26,7 @@ import { problemOf, reportOf, tryOut } from './self-test.ts'
 import type { Verdict } from './verdicts.ts'
 import { Verdicts, verdictOf } from './verdicts.ts'
 import { GpuDevice } from './webgpu/gpu-device.ts'
+import type { GpuMode } from './webgpu/gpu-messages.ts'
 import type { gpuFacts } from './webgpu/gpu-facts.ts'
 
 /** The machine as this worker sees it, and what runs models on it: each engine is started once, when a model first needs it. */
@@ -121,6 +122,7 @@ export class Device {
    * Makes a decoder's runner: the kernels where they cover it, else onnxruntime. Throws `bad_model` when the graph is refused, `backend_failed`
    * when what should run it does not start.
    * @param onRead called once the weights are in memory.
+   * @param mode how one on the GPU computes; for benchmarks.
    */
   async createRunner(
     graph: DecoderGraph,
@@ -128,8 +130,10 @@ export class Device {
     wanted: RunnerName | 'auto',
     options: RunnerOptions,
     onRead: () => void = () => {},
+    mode?: GpuMode,
   ): Promise<ChosenRunner> {
-    if (wanted === 'webgpu') return creating(graph, this.#gpu.createRunner(graph, files, options, onRead))
+    if (wanted === 'webgpu')
+      return creating(graph, this.#gpu.createRunner(graph, files, options, onRead, mode))
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
       if (problem === undefined) return this.#kernels.createRunner(graph, files, options, onRead)
