@@ -35,11 +35,14 @@ function testGolden(runner: RunnerName, most = Infinity): void {
           assets: window.assets,
         })
         const { tokens, first, last } = await window.harness.greedy(model.id, [1], length)
-        return { runner: model.runner, tokens, first: [...first], last: [...last] }
+        const { runner: name, placement } = model
+        return { runner: name, placement, tokens, first: [...first], last: [...last] }
       },
       { url: MODEL.fp32, runner, length },
     )
     expect(found.runner).toBe(runner)
+    if (runner === 'webgpu')
+      expect(found.placement).toMatchObject({ numOnGpu: expect.any(Number), unexpected: [] })
     expect(found.tokens).toEqual(golden.greedy_ids.slice(0, length))
     expect(largestDifference(found.first, golden.first_logits)).toBeLessThan(1e-3)
     if (length === golden.greedy_ids.length)

@@ -20,5 +20,5 @@ export interface Served {
 
 export type RunnerFacts = Pick<
   ModelInfo,
-  'runner' | 'runnerReason' | 'choice' | 'kvBytes' | 'heapBytes' | 'maxRunning'
+  'runner' | 'runnerReason' | 'choice' | 'placement' | 'kvBytes' | 'heapBytes' | 'maxRunning'
 >

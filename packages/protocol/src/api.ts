@@ -1,4 +1,4 @@
-import type { DeviceChoice } from './device-choice.ts'
+import type { DeviceChoice, GpuPlacement } from './device-choice.ts'
 import type { WireError } from './error.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
@@ -117,6 +117,8 @@ export interface ModelInfo {
   readonly runnerReason?: string
   /** The device, and why. It changes when the GPU is lost for good. */
   readonly choice: DeviceChoice
+  /** Which nodes run on the GPU and which do not, where the model runs there. */
+  readonly placement?: GpuPlacement
   readonly threads: number
   readonly contextLength: number
   readonly maxRunning: number

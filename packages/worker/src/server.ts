@@ -156,6 +156,6 @@ export class Server {
 }
 
 function infoOf({ info, model }: Entry): ModelInfo {
-  const { runnerReason: _, ...lasting } = info
+  const { runnerReason: _, placement: __, ...lasting } = info
   return { ...lasting, ...model.served.facts() }
 }

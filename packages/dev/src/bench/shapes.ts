@@ -17,3 +17,13 @@ export const SHAPE_135M = {
   hiddenDim: 1536,
   vocabSize: 49152,
 } as const
+
+/** Small enough for a software GPU. */
+export const SHAPE_TINY = {
+  hiddenSize: 64,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  hiddenDim: 192,
+  vocabSize: 4096,
+} as const

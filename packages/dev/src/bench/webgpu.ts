@@ -1,7 +1,10 @@
+import { join } from 'node:path'
+import { makeRandomModel } from '@tabserve/convert'
 import type { Page } from 'playwright'
 import { SOFTWARE_GPU } from '../launch-browser.ts'
 import type { Figure, Suite } from './figure.ts'
 import { interleave, median } from './interleave.ts'
+import { SHAPE_TINY } from './shapes.ts'
 
 const ROWS = 4
 const CONTEXT = 100
@@ -22,7 +25,15 @@ export const webgpu: Suite = {
   about:
     'ms and bytes a step on WebGPU: KV in place against made anew, top 1 against whole logits; software adapter',
   browserArgs: [SOFTWARE_GPU],
-  async run({ openHarness, log }) {
+  async run({ openHarness, fixtures, log }) {
+    await makeRandomModel({
+      shape: SHAPE_TINY,
+      contextLength: 256,
+      weights: 'q4',
+      out: join(fixtures, 'tiny-q4'),
+      name: 'random-tiny',
+      version: '1',
+    })
     const page = await openHarness()
     const ids = new Map<Mode, number>()
     for (const mode of Object.keys(MODES) as Mode[]) {
@@ -53,7 +64,7 @@ export const webgpu: Suite = {
 function open(page: Page, mode: Mode): Promise<number> {
   return page.evaluate(
     async ({ gpuMode, rows }) => {
-      const url = new URL('/models/stories/v1/', location.href).href
+      const url = new URL('/fixtures/bench/tiny-q4/', location.href).href
       const { harness, assets } = window
       return (await harness.open({ url, runner: 'webgpu', assets, rows, gpuMode })).id
     },

@@ -1,5 +1,5 @@
 import type { ModelRunner } from '@tabserve/engine'
-import type { RunnerName } from '@tabserve/protocol'
+import type { GpuPlacement, RunnerName } from '@tabserve/protocol'
 
 /** A decoder that runs, and what runs it. */
 export interface ChosenRunner {
@@ -11,4 +11,6 @@ export interface ChosenRunner {
   readonly maxKvBytes: number
   /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */
   readonly heapBytes?: number
+  /** Only of one on the GPU. */
+  readonly placement?: GpuPlacement
 }

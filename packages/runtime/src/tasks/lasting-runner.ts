@@ -33,7 +33,7 @@ export class LastingRunner {
   }
 
   get facts(): RunnerFacts {
-    const { name, reason, maxKvBytes, heapBytes, runner } = this.#chosen
+    const { name, reason, maxKvBytes, heapBytes, placement, runner } = this.#chosen
     return {
       runner: name,
       choice: this.#choice,
@@ -41,6 +41,7 @@ export class LastingRunner {
       maxRunning: runner.capabilities.maxRows,
       ...(reason === undefined ? {} : { runnerReason: reason }),
       ...(heapBytes === undefined ? {} : { heapBytes }),
+      ...(placement === undefined ? {} : { placement }),
     }
   }
 

@@ -46,7 +46,8 @@ export class GpuDevice {
     }
     onRead()
     const runner = await GpuRunner.create({ ort: this.#build(), graph, files: bytes, room, mode })
-    const found = { runner, name: 'webgpu', maxKvBytes: maxRowBytes(graph, room) } as const
+    const { placement } = runner
+    const found = { runner, name: 'webgpu', maxKvBytes: maxRowBytes(graph, room), placement } as const
     const chunk = await longestRightChunk(runner)
     if (chunk === room.maxTokensPerStep) return found
     runner.limitChunks(chunk)
