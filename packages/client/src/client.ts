@@ -152,8 +152,7 @@ export class Client {
     if (!link.alive) return generation
     const request: GenerateRequest = { task: 'generate', ...options }
     // The request goes first, so that a cancel finds it.
-    link.send((api) => api.submit(request, handOver(port2))).catch(fail)
-    if (signal?.aborted === true) cancel()
+    link.send((api) => api.submit(request, handOver(port2), signal?.aborted === true)).catch(fail)
     return generation
   }
 

@@ -18,8 +18,11 @@ export interface EngineApi extends ModelsApi {
   resetPrefixCache(model: string): Promise<Answer<null>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
-  /** Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. */
-  submit(request: GenerateRequest, port: MessagePort): Promise<void>
+  /**
+   * Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. `isCancelled`: it was cancelled
+   * before it was sent; it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for.
+   */
+  submit(request: GenerateRequest, port: MessagePort, isCancelled: boolean): Promise<void>
 }
 
 export type Answer<T> =

@@ -55,7 +55,7 @@ export function startWorker(): void {
           .clearCache(url)
           .then(() => null),
       ),
-    async submit(request, port) {
+    async submit(request, port, isCancelled) {
       const emit = (event: RequestEvent) => {
         port.postMessage(event)
         if (event.type !== 'delta') port.close()
@@ -64,6 +64,7 @@ export function startWorker(): void {
       port.onmessage = ({ data }: MessageEvent<RequestCommand>) => data.type === 'cancel' && cancel()
       try {
         cancel = ready().submit(request, emit)
+        if (isCancelled) cancel()
       } catch (error) {
         emit({ type: 'error', error: toWireError(error, 'bad_request') })
       }
