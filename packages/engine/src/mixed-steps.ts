@@ -45,8 +45,8 @@ export class MixedSteps implements StepPolicy {
 
   plan(): Plan | undefined {
     const copies: KvCopy[] = []
-    // Who was just sent back must not come in again at once.
-    if (this.#makeRoom(copies)) this.#admit(copies)
+    this.#makeRoom(copies)
+    this.#admit(copies)
     const served = this.#served()
     const decoding = served.filter(({ numPending }) => numPending === 1)
     const reading = served.filter(({ numPending }) => numPending > 1)
@@ -76,19 +76,19 @@ export class MixedSteps implements StepPolicy {
     this.#pace.decoded(ms)
   }
 
-  /** Blocks for the tokens of those who run, in order of rank. Says whether nobody had to go for it. */
-  #makeRoom(copies: KvCopy[]): boolean {
-    const { running, numPreemptions } = this.#roster
+  /** Blocks for the tokens of those who run, in order of rank; who ranks last goes where there are too few. */
+  #makeRoom(copies: KvCopy[]): void {
+    const { running } = this.#roster
     for (const sequence of [...running].sort(byRank)) {
       while (running.has(sequence) && !this.#resize(sequence, sequence.tokens.length, copies))
         this.#roster.preempt(this.#roster.last() ?? sequence)
     }
-    return this.#roster.numPreemptions === numPreemptions
   }
 
   /**
    * Lets in who waits, in order of rank, as long as there is room. One whose beginning is just being read for a better one
-   * waits until it can be shared; his seat is kept.
+   * waits until it can be shared; his seat is kept. Who was just sent back does not come in again: all that he freed is not enough, as a block
+   * of it was wanted, and he would have to leave others besides.
    */
   #admit(copies: KvCopy[]): void {
     let numKept = 0

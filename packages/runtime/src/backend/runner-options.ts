@@ -13,6 +13,8 @@ export interface RunnerOptions {
   /** Most bytes for KV. */
   readonly kvBudgetBytes: number
   readonly kvType: KvType
+  /** Most bytes for the logits of one pass of the kernels; a step that wants more takes several. Default 64 MiB. */
+  readonly logitsBytes?: number
 }
 
 /** How much room a runner makes whose KV lies in rows. */
