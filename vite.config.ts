@@ -50,12 +50,19 @@ const output: UserConfig['build'] = {
   chunkSizeWarningLimit: 1000,
 }
 
-/** onnxruntime's files and the kernels keep their names, so that every bundle of the site shares one copy. */
+/** onnxruntime's files, the kernels and XGrammar keep one name, so that every bundle of the site shares one copy. */
 const names = {
   output: {
-    assetFileNames: ({ names }: { names: readonly string[] }) =>
-      /^(ort-wasm|kernels-)/.test(names[0] ?? '') ? '[name][extname]' : 'assets/[name]-[hash][extname]',
+    assetFileNames: ({ names: [name = ''], originalFileNames: [file = ''] }: Asset) => {
+      if (file.includes('web-xgrammar/')) return 'xgrammar.js'
+      return /^(ort-wasm|kernels-)/.test(name) ? '[name][extname]' : 'assets/[name]-[hash][extname]'
+    },
   },
+}
+
+interface Asset {
+  readonly names: readonly string[]
+  readonly originalFileNames: readonly string[]
 }
 
 const harness: InlineConfig = {

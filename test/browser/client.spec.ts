@@ -1,5 +1,4 @@
-import type { Page } from 'playwright/test'
-import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
+import { MODEL, NO_SHARED, expect, hasShared, load, test } from './fixtures.ts'
 
 const PROMPT = 'Once upon a time'
 
@@ -278,10 +277,3 @@ test('an isolated page has threads when asked, any other has one and says so', a
   expect(reports[0]).toMatchObject({ isolated: true, threads: 2, runner: 'kernels' })
   expect(reports[1]).toMatchObject({ isolated: false, threads: 1, runner: 'kernels', text: reports[0]?.text })
 })
-
-async function load(page: Page, url: string): Promise<void> {
-  await page.evaluate(async (url) => {
-    window.client = await window.tabserve.createClient()
-    await window.client.load(url)
-  }, url)
-}

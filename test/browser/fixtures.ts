@@ -70,3 +70,11 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     await use(page)
   },
 })
+
+/** A client with the model of this address, as `window.client`. */
+export async function load(page: Page, url: string): Promise<void> {
+  await page.evaluate(async (url) => {
+    window.client = await window.tabserve.createClient()
+    await window.client.load(url)
+  }, url)
+}

@@ -25,6 +25,10 @@ export function startEngine(
       eosTokenIds: [EOS],
       now: () => runner.clock,
       breathe: () => new Promise((resolve) => setImmediate(resolve)),
+      sleep: async (ms) => {
+        await new Promise((resolve) => setImmediate(resolve))
+        runner.clock += ms
+      },
       randomSeed: () => 1,
     },
     { maxWaiting: 1000, targetGapMs: 100, speculation: 'off', ...options },

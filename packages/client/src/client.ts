@@ -203,11 +203,12 @@ function refuse(unknown: object, where: string): void {
 }
 
 /** The worker has another base than the page. */
-function absoluteAssets({ mjs, wasm, kernels }: WorkerConfig['assets']): WorkerConfig['assets'] {
+function absoluteAssets({ mjs, wasm, kernels, grammar }: WorkerConfig['assets']): WorkerConfig['assets'] {
   const absolute = (address: string) => new URL(address, location.href).href
   return {
     mjs: absolute(mjs),
     wasm: absolute(wasm),
+    grammar: absolute(grammar),
     kernels: {
       plain: absolute(kernels.plain),
       relaxed: absolute(kernels.relaxed),

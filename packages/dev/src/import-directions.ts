@@ -20,6 +20,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
+  '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }

@@ -1,6 +1,7 @@
 import type { FinishReason, ModelStats, WireError } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { Choices } from './choices.ts'
+import type { Constraint } from './constraint.ts'
 import { TokenHistory } from './logits-processors.ts'
 import { LogitsRows } from './logits-rows.ts'
 import { describe } from './logprobs.ts'
@@ -25,6 +26,8 @@ export interface EnginePorts {
   readonly now: () => number
   /** Lets messages in between two steps; driven by a message, because timers sleep in hidden tabs. */
   readonly breathe: () => Promise<void>
+  /** Resolves after so many milliseconds. Needed only while every answer waits for its grammar, for the sake of deadlines. */
+  readonly sleep: (ms: number) => Promise<void>
   readonly randomSeed: () => number
 }
 
@@ -32,6 +35,8 @@ export interface Prompt {
   readonly tokens: readonly number[]
   readonly sampling: Sampling
   readonly scheduling: Scheduling
+  /** Makes what each of its answers is held to. */
+  readonly constrain?: () => Constraint
 }
 
 /** Plans, runs, samples, commits, emits, over and over, for as long as there is a sequence. */
@@ -41,6 +46,7 @@ export class Engine {
   readonly #counters = new Counters()
   #numArrived = 0
   #loop: Promise<void> | undefined
+  #wake = () => {}
 
   constructor(ports: EnginePorts, options: SchedulerOptions) {
     this.#ports = ports
@@ -57,9 +63,12 @@ export class Engine {
       this.#scheduler.add(choices.sequences)
     } catch (error) {
       this.#counters.refused++
+      for (const { constraint } of choices.sequences) constraint?.dispose()
       throw error
     }
+    for (const { constraint } of choices.sequences) constraint?.onChange(() => this.#wake())
     this.#loop ??= this.#run()
+    this.#wake()
     return () => {
       for (const sequence of choices.sequences) this.#finish(sequence, 'abort')
     }
@@ -100,16 +109,29 @@ export class Engine {
   async #run(): Promise<void> {
     // Lets the caller of `submit` go first, so that nothing is emitted before it has its `Cancel`.
     await this.#ports.breathe()
-    for (let plan = this.#plan(); plan !== undefined; plan = this.#plan()) {
-      await this.#step(plan)
+    for (;;) {
+      const plan = this.#plan()
+      if (plan !== undefined) await this.#step(plan)
+      else if (this.#scheduler.sequences().some(({ isResting }) => isResting)) await this.#rest()
+      else break
       await this.#ports.breathe()
     }
     this.#loop = undefined
   }
 
+  /** Everybody waits for a grammar: until one has answered, a request comes or goes, or a deadline passes. */
+  async #rest(): Promise<void> {
+    const { now, sleep } = this.#ports
+    const changed = new Promise<void>((resolve) => (this.#wake = resolve))
+    const deadline = this.#scheduler.nextDeadline()
+    await (deadline === Infinity ? changed : Promise.race([changed, sleep(deadline - now())]))
+  }
+
   #plan(): Plan | undefined {
     const started = this.#ports.now()
     for (const sequence of this.#scheduler.expired(started)) this.#expire(sequence)
+    for (const sequence of this.#scheduler.sequences())
+      if (sequence.constraint?.error !== undefined) this.#fail(sequence, sequence.constraint.error.toWire())
     const plan = this.#scheduler.plan()
     this.#counters.planMs += this.#ports.now() - started
     return plan
@@ -203,6 +225,7 @@ export class Engine {
       this.#finish(sequence, 'stop', token)
       return token
     }
+    sequence.constraint?.accept(token)
     sequence.history.append(token)
     sequence.unsaidTokens.push(token)
     if (logprob !== undefined) sequence.unsaidLogprobs.push(logprob)
@@ -249,6 +272,7 @@ export class Engine {
   #finish(sequence: Sequence, reason: FinishReason, stop?: string | number, text = ''): void {
     const now = this.#ports.now()
     if (!this.#scheduler.remove(sequence, now)) return
+    this.#letGo(sequence)
     this.#counters.finished[reason]++
     this.#say(sequence, text + sequence.text.flush())
     const end = { reason, ...(stop === undefined ? {} : { stop }) }
@@ -266,10 +290,15 @@ export class Engine {
   /** Ends a request: the answers that go well with the one that does not. */
   #fail({ choices }: Sequence, error: WireError): void {
     const now = this.#ports.now()
-    for (const sequence of choices.sequences) this.#scheduler.remove(sequence, now)
+    for (const sequence of choices.sequences) if (this.#scheduler.remove(sequence, now)) this.#letGo(sequence)
     if (!choices.fail(error)) return
     this.#counters.failed++
     this.#countPrompt(choices.promptTokens, choices.cachedTokens)
+  }
+
+  #letGo({ constraint }: Sequence): void {
+    constraint?.dispose()
+    this.#wake()
   }
 
   #failAll(error: WireError): void {
@@ -281,7 +310,7 @@ export class Engine {
     this.#counters.cachedTokens += cachedTokens
   }
 
-  #choicesOf({ tokens, sampling, scheduling }: Prompt, emit: Emit): Choices {
+  #choicesOf({ tokens, sampling, scheduling, constrain }: Prompt, emit: Emit): Choices {
     const { now, decode, eosTokenIds, randomSeed } = this.#ports
     const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
     const submittedMs = now()
@@ -289,11 +318,13 @@ export class Engine {
     const seed = sampling.seed ?? randomSeed()
     const stopTokens = new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds])
     for (let choice = 0; choice < scheduling.n; choice++) {
+      const constraint = constrain?.()
       choices.sequences.push(
         new Sequence({
           prompt,
           maxOutput: sampling.maxTokens ?? Infinity,
-          sampler: new Sampler(sampling, new Random(seed + choice), stopTokens),
+          sampler: new Sampler(sampling, new Random(seed + choice), stopTokens, constraint),
+          constraint,
           history: new TokenHistory(prompt),
           text: new TextStream(decode, sampling.stop, prompt),
           stopTokens,

@@ -1,4 +1,5 @@
 export { checkNumber, checkOneOf } from './check-option.ts'
+export type { Constraint } from './constraint.ts'
 export { Engine, promptLimit } from './engine.ts'
 export type { EnginePorts, Prompt } from './engine.ts'
 export { TokenHistory } from './logits-processors.ts'

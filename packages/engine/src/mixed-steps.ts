@@ -43,8 +43,7 @@ export class MixedSteps implements StepPolicy {
     this.#pace = new Pace(options.targetGapMs, capabilities.maxTokensPerStep)
   }
 
-  plan(): Plan | undefined {
-    const copies: KvCopy[] = []
+  plan(copies: KvCopy[]): Plan | undefined {
     this.#makeRoom(copies)
     this.#admit(copies)
     const served = this.#served()
@@ -108,9 +107,9 @@ export class MixedSteps implements StepPolicy {
     return false
   }
 
-  /** Those who run, in order of rank; at most as many as a step has tokens. */
+  /** Those who run and do not rest, in order of rank; at most as many as a step has tokens. */
   #served(): readonly Sequence[] {
-    const ranked = [...this.#roster.running].sort(byRank)
+    const ranked = [...this.#roster.running].filter(({ numReady }) => numReady > 0).sort(byRank)
     const { maxTokensPerStep } = this.#capabilities
     if (ranked.length <= maxTokensPerStep) return ranked
     const first = this.#numServed % ranked.length
@@ -125,7 +124,7 @@ export class MixedSteps implements StepPolicy {
     const shares: Share[] = []
     for (const sequence of reading) {
       if (left === 0) break
-      const length = Math.min(sequence.numPending, left)
+      const length = Math.min(sequence.numReady, left)
       left -= length
       shares.push({ sequence, length, draft: [] })
     }

@@ -55,6 +55,8 @@ export interface WorkerAssets {
   readonly wasm: string
   /** The builds of the kernels, `kernels-*.wasm`; one of them is fetched. */
   readonly kernels: Readonly<Record<'plain' | 'relaxed' | 'plain-threads' | 'relaxed-threads', string>>
+  /** XGrammar, `lib/index.js` of `@mlc-ai/web-xgrammar`; fetched by the first request with `structuredOutputs`. */
+  readonly grammar: string
 }
 
 export interface LoadRequest extends ServingOptions {

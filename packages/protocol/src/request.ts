@@ -19,6 +19,25 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly messages?: readonly ChatMessage[]
   /** Answers to one prompt, 1 to 64; they share the prompt's KV. Answer `i` is what the seed `seed + i` gives alone. Default 1. */
   readonly n?: number
+  /** Not together with `ignoreEos`. Default: anything may be said. */
+  readonly structuredOutputs?: StructuredOutputs
+}
+
+/**
+ * What an answer is held to, token by token, exactly one of these; vLLM's names. The answer ends when it is complete, unless `maxTokens` or the
+ * context ends it before. What cannot be held to is refused with `bad_request`.
+ */
+export interface StructuredOutputs {
+  /** A JSON schema, its JSON on one line. Which part of JSON schema: README, "Structured outputs". */
+  readonly json?: object | true
+  /** Any JSON object. */
+  readonly jsonObject?: true
+  /** A regular expression that the whole answer matches. */
+  readonly regex?: string
+  /** The answer is one of these. */
+  readonly choice?: readonly string[]
+  /** EBNF as GBNF writes it, from the rule `root`. */
+  readonly grammar?: string
 }
 
 /** When a request runs, for how long, and what it shares. */
@@ -94,6 +113,7 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   promptTokens: true,
   messages: true,
   n: true,
+  structuredOutputs: true,
   priority: true,
   preempt: true,
   admission: true,

@@ -1,5 +1,6 @@
 export { Device } from './backend/device.ts'
 export { isKernelThread, serveAsThread } from './backend/kernels/kernel-thread.ts'
+export { isGrammarWorker, serveGrammars } from './grammar/grammar-worker.ts'
 export { createBreath } from './breath.ts'
 export { Mutex } from './mutex.ts'
 export { memoryFiles } from './models/model-files.ts'

@@ -2,6 +2,7 @@ import { Template } from '@huggingface/jinja'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import type { ChatMessage, TokenizerSpec } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import type { Vocabulary } from './grammar/grammar-calls.ts'
 
 /** Text to token ids and back, and conversations to text: the one door to Hugging Face's tokenizers and jinja. */
 export class Tokenizer {
@@ -9,6 +10,7 @@ export class Tokenizer {
   readonly #template: Template | undefined
   readonly #spec: TokenizerSpec
   readonly #special: Readonly<Record<string, string>>
+  readonly #byteKind: Vocabulary['kind']
 
   /**
    * @param file the bytes of `tokenizer.json`, @param config those of `tokenizer_config.json`.
@@ -21,7 +23,9 @@ export class Tokenizer {
       eos_token?: unknown
     }
     try {
-      this.#tokenizer = new HuggingFaceTokenizer(parse(file, spec.file), settings)
+      const tokenizer = parse(file, spec.file)
+      this.#tokenizer = new HuggingFaceTokenizer(tokenizer, settings)
+      this.#byteKind = byteKindOf(tokenizer)
     } catch (cause) {
       throw badFile(spec.file, cause)
     }
@@ -56,6 +60,15 @@ export class Tokenizer {
     })
   }
 
+  /** Every token as the file writes it, for a model with `vocabSize` of them; special ones, which are no text, as ''. */
+  vocabulary(vocabSize: number): Vocabulary {
+    const added = this.#tokenizer.get_added_tokens_decoder()
+    const tokens = Array.from({ length: vocabSize }, (_, id) =>
+      added.get(id)?.special === true ? '' : (this.#tokenizer.id_to_token(id) ?? ''),
+    )
+    return { tokens, kind: this.#byteKind, eosTokenIds: this.#spec.eosTokenIds }
+  }
+
   /** A conversation as the prompt for its next answer. Throws `bad_request` when the model has no template or its template refuses. */
   renderChat(messages: readonly ChatMessage[]): string {
     if (this.#template === undefined) {
@@ -73,6 +86,13 @@ export class Tokenizer {
       })
     }
   }
+}
+
+/** As the decoder says that it turns tokens into bytes. */
+function byteKindOf({ decoder }: { decoder?: unknown }): Vocabulary['kind'] {
+  const text = JSON.stringify(decoder ?? null)
+  if (text.includes('"ByteLevel"')) return 'byte_level'
+  return /"(ByteFallback|Metaspace)"|▁/.test(text) ? 'byte_fallback' : 'raw'
 }
 
 function parse(bytes: Uint8Array, name: string): object {

@@ -15,6 +15,7 @@ export function createClient(options: Partial<ClientOptions> = {}): Promise<Clie
     assets: {
       mjs: beside('ort-wasm-simd-threaded.mjs'),
       wasm: beside('ort-wasm-simd-threaded.wasm'),
+      grammar: beside('xgrammar.js'),
       kernels: {
         plain: beside('kernels-plain.wasm'),
         relaxed: beside('kernels-relaxed.wasm'),

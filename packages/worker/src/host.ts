@@ -3,15 +3,16 @@ import type { Cancel } from '@tabserve/engine'
 import type { ModelRepository } from '@tabserve/runtime'
 import type { EngineApi, RequestCommand, RequestEvent } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { isKernelThread, serveAsThread } from '@tabserve/runtime'
+import { isGrammarWorker, isKernelThread, serveAsThread, serveGrammars } from '@tabserve/runtime'
 import { modelsApi } from './models-api.ts'
 import { openRepository } from './open-repository.ts'
 import { answer, withProgress } from './answer.ts'
 import { Server } from './server.ts'
 
-/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which helper threads run too. */
+/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
 export function startWorker(): void {
   if (isKernelThread()) return serveAsThread()
+  if (isGrammarWorker()) return serveGrammars()
   let server: Server | undefined
   let repository: ModelRepository | undefined
   const ready = () => {

@@ -43,6 +43,11 @@ export class Device {
     this.#kernels = new KernelDevice(assets.kernels, this.report.threads)
   }
 
+  /** Address of XGrammar. */
+  get grammarScript(): string {
+    return this.#assets.grammar
+  }
+
   /**
    * Makes a decoder's runner: the kernels where they cover it, else onnxruntime. Throws `bad_model` when the graph is refused, `backend_failed`
    * when what should run it does not start.

@@ -1,4 +1,12 @@
-import type { Cancel, Emit, ModelRunner, SchedulerOptions, Scheduling, Served } from '@tabserve/engine'
+import type {
+  Cancel,
+  Emit,
+  ModelRunner,
+  Prompt,
+  SchedulerOptions,
+  Scheduling,
+  Served,
+} from '@tabserve/engine'
 import {
   Engine,
   promptLimit,
@@ -9,7 +17,12 @@ import {
 import type { ChatMessage, GenerateRequest, ModelStats } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
+import { Grammars } from '../grammar/grammars.ts'
+import { resolveGrammar } from '../grammar/grammar-spec.ts'
 import type { Tokenizer } from '../tokenizer.ts'
+
+/** A timer for longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** A decoder that continues prompts and answers conversations. */
 export class GenerateModel implements Served {
@@ -17,15 +30,18 @@ export class GenerateModel implements Served {
   readonly #runner: ModelRunner
   readonly #tokenizer: Tokenizer
   readonly #breath = createBreath()
+  readonly #grammars: Grammars
 
   constructor(
     runner: ModelRunner,
     tokenizer: Tokenizer,
     eosTokenIds: readonly number[],
+    grammarScript: string,
     options: SchedulerOptions,
   ) {
     this.#runner = runner
     this.#tokenizer = tokenizer
+    this.#grammars = new Grammars(grammarScript, () => tokenizer.vocabulary(runner.capabilities.vocabSize))
     this.#engine = new Engine(
       {
         runner,
@@ -33,6 +49,7 @@ export class GenerateModel implements Served {
         eosTokenIds,
         now: () => performance.now(),
         breathe: () => this.#breath.take(),
+        sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS))),
         randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
       },
       options,
@@ -44,8 +61,12 @@ export class GenerateModel implements Served {
       refuseUnknownOptions(request)
       const sampling = resolveSampling(request, this.#runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
+      const constrain = this.#constraintOf(request)
       const tokens = this.#promptOf(request, scheduling)
-      return this.#engine.submit({ tokens, sampling, scheduling }, emit)
+      return this.#engine.submit(
+        { tokens, sampling, scheduling, ...(constrain === undefined ? {} : { constrain }) },
+        emit,
+      )
     } catch (error) {
       emit({ type: 'error', error: toWireError(error, 'backend_failed') })
       return () => {}
@@ -65,8 +86,17 @@ export class GenerateModel implements Served {
       code: 'engine_lost',
       message: 'The model was unloaded before the answer was complete.',
     })
+    this.#grammars.dispose()
     this.#breath.dispose()
     await this.#runner.dispose()
+  }
+
+  #constraintOf({ structuredOutputs, ignoreEos }: GenerateRequest): Prompt['constrain'] {
+    if (structuredOutputs === undefined) return undefined
+    if (ignoreEos === true)
+      throw new EngineError('bad_request', 'structuredOutputs ends the answer, which ignoreEos forbids.')
+    const spec = resolveGrammar(structuredOutputs)
+    return () => this.#grammars.constrain(spec)
   }
 
   #promptOf(request: GenerateRequest, { contextOverflow }: Scheduling): readonly number[] {

@@ -52,7 +52,7 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     runner: name,
     ...(reason === undefined ? {} : { runnerReason: reason }),
     ...(heapBytes === undefined ? {} : { heapBytes }),
-    served: new GenerateModel(runner, tokenizer, spec.eosTokenIds, scheduling),
+    served: new GenerateModel(runner, tokenizer, spec.eosTokenIds, device.grammarScript, scheduling),
     contextLength: room.contextLength,
     maxRunning: runner.capabilities.maxRows,
     kvBytes: maxKvBytes,

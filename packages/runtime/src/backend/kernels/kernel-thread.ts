@@ -1,5 +1,6 @@
 import type { Address, KernelExports } from '@tabserve/kernels'
 import { EngineError } from '@tabserve/protocol'
+import { startOwnWorker } from '../../own-worker.ts'
 
 /** Name of the workers that are helper threads. They run the same file as the worker that they help. */
 const THREAD_NAME = 'tabserve-thread'
@@ -50,7 +51,7 @@ export class KernelTeam {
   static async create(call: Omit<Call, 'thread'>): Promise<KernelTeam> {
     const workers: Worker[] = []
     try {
-      for (let thread = 1; thread < call.threads; thread++) workers.push(startWorker())
+      for (let thread = 1; thread < call.threads; thread++) workers.push(startOwnWorker(THREAD_NAME))
       await Promise.all(workers.map((worker, index) => handOver(worker, { ...call, thread: index + 1 })))
       return new KernelTeam(workers)
     } catch (error) {
@@ -63,11 +64,6 @@ export class KernelTeam {
   dispose(): void {
     for (const worker of this.#workers) worker.terminate()
   }
-}
-
-function startWorker(): Worker {
-  const type = isModuleWorker() ? 'module' : 'classic'
-  return new Worker(globalThis.location.href, { type, name: THREAD_NAME })
 }
 
 function handOver(worker: Worker, call: Call): Promise<void> {
@@ -85,14 +81,4 @@ function handOver(worker: Worker, call: Call): Promise<void> {
     worker.onerror = ({ message }) => fail(message)
     worker.postMessage(call)
   })
-}
-
-/** Only classic workers may call `importScripts`. */
-function isModuleWorker(): boolean {
-  try {
-    globalThis.importScripts()
-    return false
-  } catch {
-    return true // the refusal is the answer
-  }
 }
