@@ -1,7 +1,6 @@
 import type {
   DeviceReport,
   GenerateRequest,
-  LoadRequest,
   ModelInfo,
   ModelStats,
   RequestEvent,
