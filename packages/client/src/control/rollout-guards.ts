@@ -106,10 +106,12 @@ function slow(
   bounds: readonly Limit[],
 ): string | undefined {
   for (const { ms, words } of bounds) {
-    const known = [...times, ...waits.filter((wait) => wait > ms)]
+    const late = waits.filter((wait) => wait > ms)
+    const known = [...times, ...late]
     const numSlow = known.filter((time) => time > ms).length
     if (numSlow <= TAIL * known.length) continue
-    return `${what}: p95 ${figure(percentile(known, 1 - TAIL) ?? ms)} ms, allowed are ${words}`
+    const least = late.length > 0 ? '≥ ' : '' // they wait still
+    return `${what}: p95 ${least}${figure(percentile(known, 1 - TAIL) ?? ms)} ms, allowed are ${words}`
   }
   return undefined
 }

@@ -7,7 +7,8 @@ export async function* serverSentData(body: ReadableStream<Uint8Array>): AsyncGe
   try {
     for (;;) {
       const { done, value } = await reader.read()
-      text += done ? decoder.decode() : decoder.decode(value, { stream: true })
+      // Servers forget the empty line behind the last event.
+      text += done ? `${decoder.decode()}\n\n` : decoder.decode(value, { stream: true })
       // A carriage return at the end may be the first half of a line's end.
       const lines = text.split(/\r\n|\n|\r(?!$)/)
       text = lines.pop() ?? ''
@@ -18,9 +19,8 @@ export async function* serverSentData(body: ReadableStream<Uint8Array>): AsyncGe
           data = []
         }
       }
-      if (done) break
+      if (done) return
     }
-    if (data.length > 0) yield data.join('\n') // servers forget the last empty line
   } finally {
     await reader.cancel().catch(() => {}) // a stream that has failed has nothing to give back
   }
