@@ -19,6 +19,8 @@ export interface Behaviour {
   loadError: ErrorCode | undefined
   /** What the next request fails with, if it does. */
   failure: () => ErrorCode | undefined
+  /** Tokens before it does. */
+  failAfter: number
 }
 
 const GOOD: Behaviour = {
@@ -30,6 +32,7 @@ const GOOD: Behaviour = {
   kvBytes: 500,
   loadError: undefined,
   failure: () => undefined,
+  failAfter: 0,
 }
 
 /** Models that answer by a clock. Like a worker it knows versions only, and what runs on a version that is unloaded fails with `engine_lost`. */
@@ -89,7 +92,7 @@ export class FakeHost implements ModelHost {
       this.#clock.after(0, () => take(failed('model_not_loaded')))
       return () => {}
     }
-    const { ttftMs, interTokenMs, numTokens, failure } = this.behave(request.model)
+    const { ttftMs, interTokenMs, numTokens, failure, failAfter } = this.behave(request.model)
     const code = failure()
     let numSaid = 0
     let forget = () => {}
@@ -99,7 +102,7 @@ export class FakeHost implements ModelHost {
       take(event)
     }
     const step = () => {
-      if (code !== undefined) return end(failed(code))
+      if (code !== undefined && numSaid >= failAfter) return end(failed(code))
       if (numSaid === numTokens) return end(finished('stop', numSaid))
       numSaid++
       take({ type: 'delta', choice: 0, text: `${request.model} `, tokens: [numSaid] })

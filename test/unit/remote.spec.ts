@@ -255,12 +255,12 @@ test('without a fallback, or by the model’s own name, a full queue stays a ful
 })
 
 test('what has begun to be answered here never goes to the server', async () => {
-  const { ask, host, clock, control } = await startWithFallback(openAi())
-  host.behave('m@1', { numTokens: 100 })
+  const { ask, host, clock } = await startWithFallback(openAi())
+  host.behave('m@1', { failure: () => 'queue_full', failAfter: 2 })
   const told = ask('chat')
-  await clock.advance(50)
-  await control.unload('m@1', false)
-  expect(lastWords(told)).toMatchObject([{ type: 'error', error: { code: 'engine_lost' } }])
+  await clock.advance(100)
+  expect(told.events.map(({ type }) => type)).toEqual(['delta', 'delta', 'error'])
+  expect(told.servers).toHaveLength(1)
   expect(server.received).toEqual([])
 })
 

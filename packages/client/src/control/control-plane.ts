@@ -205,7 +205,6 @@ export class ControlPlane {
 
   /** A version that somebody else sends requests to stays. */
   async #retire(id: string, isToStay: boolean): Promise<void> {
-    await this.#traffic.whenIdle(id)
     const isNeeded = isToStay || this.#aliases.uses(id) || this.directory.isSetDefault(id)
     if (!isNeeded && this.directory.info(id) !== undefined) await this.unload(id, true)
   }
