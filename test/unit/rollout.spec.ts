@@ -215,6 +215,27 @@ test('promoting and aborting by hand skip the steps', async () => {
   expect(aborted.host.loaded).toEqual(['m@1'])
 })
 
+for (const winner of ['m@2', 'm@1'] as const) {
+  test(`long answers under way when ${winner} gets all traffic end on the version where they began, then it is unloaded`, async () => {
+    const { control, clock, ask, rollout, host } = await startRollout({ steps: [50] })
+    await clock.advance(200)
+    for (const id of ['m@1', 'm@2']) host.behave(id, { numTokens: 1000 }) // five seconds
+    const told = Array.from({ length: 40 }, () => ask('chat'))
+    await clock.advance(500)
+    if (winner === 'm@2') rollout.promote()
+    else rollout.abort()
+    await clock.advance(1000)
+    expect(host.loaded).toEqual(['m@1', 'm@2'])
+    expect(control.directory.list().map(({ state }) => state)).toContain('UNLOADING')
+    await clock.advance(5000)
+    await rollout.finished
+    expect(host.loaded).toEqual([winner])
+    expect(new Set(told.map(({ servers }) => servers[0]?.model)).size).toBe(2)
+    for (const each of told)
+      expect(lastWords(each)).toMatchObject([{ type: 'finish', choices: [{ reason: 'stop' }] }])
+  })
+}
+
 test('a version that another alias or a default needs is not unloaded', async () => {
   const { clock, control, rollout, host } = await startRollout()
   control.setAlias('other', { traffic: { 'm@1': 1 } })
