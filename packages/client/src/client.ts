@@ -1,23 +1,31 @@
 import type {
   DeviceReport,
   GenerateRequest,
-  LoadProgress,
-  LoadRequest,
   ModelInfo,
   ModelStats,
-  RequestCommand,
   RequestEvent,
   StorageConfig,
+  VersionPolicy,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
+import type { AliasOptions } from './control/alias-table.ts'
+import { systemClock } from './control/clock.ts'
+import { ControlPlane } from './control/control-plane.ts'
+import type { VersionStatus } from './control/model-directory.ts'
+import type { HostLoadOptions } from './control/model-host.ts'
+import type { Rollout, RolloutOptions } from './control/rollout.ts'
+import type { VersionReport } from './control/version-metrics.ts'
 import { Generation } from './generation.ts'
-import { WorkerLink, handOver } from './hub/worker-link.ts'
-import { Models, withPort } from './models.ts'
+import { WorkerLink } from './hub/worker-link.ts'
+import { fetchIndex } from './index-source.ts'
+import { Models } from './models.ts'
 import type { ModelSource } from './picked-files.ts'
 import { pickedFiles } from './picked-files.ts'
+import { askRemote } from './remote/remote-request.ts'
 import { checkedStorage } from './storage-options.ts'
+import { WorkerHost } from './worker-host.ts'
 
 export interface ClientOptions {
   /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
@@ -28,16 +36,22 @@ export interface ClientOptions {
   readonly threads?: number
   /** What the worker keeps of models, and where they may come from. */
   readonly storage?: StorageConfig
+  /**
+   * Most bytes of all loaded models together, KV caches included; what goes beyond it is refused with `memory`. Default: any, and for the second
+   * version of a rollout half of the device's memory, where the browser tells it.
+   */
+  readonly memoryBudgetBytes?: number
 }
 
-export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files'> {
-  readonly onProgress?: (progress: LoadProgress) => void
-  /** Stops the download, which fails with `aborted`. What had arrived is kept for the next try. */
+/** `signal` stops the download, which fails with `aborted`; what had arrived is kept for the next try. */
+export type LoadOptions = HostLoadOptions
+
+/** A generate request as the caller writes it. `model` may be an alias, too. */
+export type GenerateOptions = Omit<GenerateRequest, 'task'> & {
   readonly signal?: AbortSignal
+  /** An alias sends requests of one key to one version. Default: each is drawn anew. Never leaves the page. */
+  readonly stickyKey?: string
 }
-
-/** A generate request as the caller writes it. */
-export type GenerateOptions = Omit<GenerateRequest, 'task'> & { readonly signal?: AbortSignal }
 
 /** What the page holds: loads models into a worker and asks them. Every method rejects with `EngineError` and nothing else. */
 export class Client {
@@ -47,6 +61,8 @@ export class Client {
     return this.#link
   })
   readonly #options: ClientOptions
+  readonly #host: WorkerHost
+  readonly #control: ControlPlane
   #link: WorkerLink
   /** The worker that is being started in place of a dead one. */
   #next: Promise<WorkerLink> | undefined
@@ -54,16 +70,21 @@ export class Client {
 
   /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
-    const { worker, assets, threads, storage, ...unknown } = options
+    const { worker, assets, threads, storage, memoryBudgetBytes, ...unknown } = options
     refuse(unknown, 'createClient')
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
+    }
+    if (memoryBudgetBytes !== undefined && !(memoryBudgetBytes >= 0)) {
+      const problem = `memoryBudgetBytes ${String(memoryBudgetBytes)} must be a number of bytes.`
+      throw new EngineError('bad_request', problem)
     }
     const checked = {
       worker,
       assets: absoluteAssets(assets),
       ...(threads === undefined ? {} : { threads }),
       ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
+      ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }),
     }
     return new Client(checked, await startLink(checked))
   }
@@ -71,6 +92,21 @@ export class Client {
   private constructor(options: ClientOptions, link: WorkerLink) {
     this.#options = options
     this.#link = link
+    this.#host = new WorkerHost(
+      () => this.#link,
+      () => this.#revive(),
+    )
+    const { memoryBudgetBytes } = options
+    this.#control = new ControlPlane({
+      host: this.#host,
+      clock: systemClock,
+      random: Math.random,
+      askRemote: (fallback, request, take) =>
+        askRemote(fallback, request, take, { fetch: fetch.bind(globalThis), clock: systemClock }),
+      memoryBudgetBytes: memoryBudgetBytes ?? Infinity,
+      rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
+    })
+    this.#watch()
   }
 
   /** Cores, threads and isolation, as the worker found them. */
@@ -79,27 +115,82 @@ export class Client {
   }
 
   /**
-   * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
-   * before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the user picked or
-   * dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
+   * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute; or a registered version by its name. A model
+   * that was loaded before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the
+   * user picked or dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
-    const { onProgress, signal, ...serving } = options
-    refuse(unknownOf(serving, LOAD_OPTIONS), 'load')
-    const from =
-      typeof source === 'string'
-        ? { url: absoluteUrl(source) }
-        : { url: '', files: await pickedFiles(source) }
-    const request: LoadRequest = { ...serving, ...from }
-    if (signal?.aborted === true)
-      throw new EngineError('aborted', 'The signal had fired before the load began.')
-    await this.#revive()
-    return withPort(onProgress, signal, (port) => this.#link.call((api) => api.load(request, handOver(port))))
+    refuse(unknownOf(options, LOAD_OPTIONS), 'load')
+    if (typeof source !== 'string') {
+      const files = await pickedFiles(source)
+      return this.#control.adopt(await this.#host.loadFrom({ url: '', files }, options))
+    }
+    const isName = this.#control.directory.findRegistered(source) !== undefined
+    return this.#control.load(isName ? source : absoluteUrl(source), options)
   }
 
-  /** Frees a model. Its running requests end with `engine_lost`; its files stay in the browser's storage. */
-  async unload(model: string): Promise<void> {
-    await this.#link.call((api) => api.unload(model))
+  /**
+   * Frees a model; its files stay in the browser's storage. Its running requests end with `engine_lost`, or, with `drain`, are waited for.
+   * New ones are refused, so move aliases away first.
+   */
+  async unload(model: string, { drain = false }: { readonly drain?: boolean } = {}): Promise<void> {
+    await this.#control.unload(model, drain)
+  }
+
+  /**
+   * Makes the versions known that the index at `url`, a folder with `index.json`, lists and the policy offers: then `load('name@version')`, or
+   * `load('name')` for the newest. Nothing is loaded yet. Registering again asks for the index again. Throws `model_not_found`, `network`, `bad_model`.
+   */
+  async register(
+    url: string,
+    { versionPolicy }: { readonly versionPolicy?: VersionPolicy } = {},
+  ): Promise<readonly VersionStatus[]> {
+    const base = absoluteUrl(url.endsWith('/') ? url : `${url}/`)
+    const index = await fetchIndex(base, this.#options.storage?.allowedOrigins)
+    return this.#control.register(index, base, versionPolicy)
+  }
+
+  /** Forgets a registered model; what of it is loaded stays. Throws `model_not_found`. */
+  unregister(name: string): void {
+    this.#control.directory.unregister(name)
+  }
+
+  /** The version that requests which name the model only go to. Default: the newest one that is ready. Throws `model_not_found`. */
+  setDefault(name: string, version: string): void {
+    this.#control.directory.setDefault(name, version)
+  }
+
+  /** Every registered or loaded version and its state. */
+  index(): readonly VersionStatus[] {
+    return this.#control.directory.list()
+  }
+
+  /** Makes a name for one version, or for several among which it splits traffic. Replaces what it stood for; running requests go on. Throws `bad_request`. */
+  setAlias(name: string, target: string | AliasOptions): void {
+    this.#control.setAlias(name, typeof target === 'string' ? { traffic: { [target]: 100 } } : target)
+  }
+
+  /** Throws `model_not_found`. */
+  removeAlias(name: string): void {
+    this.#control.removeAlias(name)
+  }
+
+  aliases(): ReadonlyMap<string, AliasOptions> {
+    return this.#control.aliases()
+  }
+
+  /**
+   * Warms a new version beside the old one, moves an alias to it in steps, and back by itself when it breaks a guard. Requests under way end where
+   * they began; the version that lost is then drained and unloaded. Throws `memory` before anything has begun where both do not fit, `bad_request`,
+   * `model_not_found`, `model_not_loaded`.
+   */
+  rollout(options: RolloutOptions): Promise<Rollout> {
+    return this.#control.rollout(options)
+  }
+
+  /** What each version has done for its requests, as seen from the page: errors, time to the first token, inter-token latency. */
+  versionReports(): readonly VersionReport[] {
+    return this.#control.reports()
   }
 
   /** The loaded models. */
@@ -109,17 +200,17 @@ export class Client {
 
   /** One loaded model and how it really runs: `runner` and why, threads, memory. Rejects with `model_not_loaded`. */
   describe(model: string): Promise<ModelInfo> {
-    return this.#link.call((api) => api.describe(model))
+    return this.#link.call((api) => api.describe(this.#control.directory.resolve(model)))
   }
 
   /** What a model is doing and has done. */
   stats(model: string): Promise<ModelStats> {
-    return this.#link.call((api) => api.stats(model))
+    return this.#link.call((api) => api.stats(this.#control.directory.resolve(model)))
   }
 
   /** Forgets the KV that ended requests left behind, so that the next prompts are computed whole. */
   async resetPrefixCache(model: string): Promise<void> {
-    await this.#link.call((api) => api.resetPrefixCache(model))
+    await this.#link.call((api) => api.resetPrefixCache(this.#control.directory.resolve(model)))
   }
 
   /** Deletes what the browser's storage keeps of the model at `url`, or of every model. Loaded models go on working. */
@@ -132,27 +223,22 @@ export class Client {
    * Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the
    * generation. A generation is thenable: an `async` function that returns one waits for the whole answer.
    */
-  generate({ signal, ...options }: GenerateOptions): Generation {
-    const link = this.#link
-    const { port1, port2 } = new MessageChannel()
-    const generation = new Generation(() => port1.postMessage({ type: 'cancel' } satisfies RequestCommand))
+  generate({ signal, stickyKey, ...options }: GenerateOptions): Generation {
+    let cancelRequest = () => {}
+    const generation = new Generation(() => cancelRequest())
     const cancel = () => generation.cancel()
-    let forget = () => {}
     const take = (event: RequestEvent) => {
       generation.take(event)
-      if (event.type === 'delta') return
-      signal?.removeEventListener('abort', cancel)
-      forget()
-      port1.close()
+      if (event.type !== 'delta') signal?.removeEventListener('abort', cancel)
     }
-    const fail = (error: unknown) => take({ type: 'error', error: toWireError(error, 'bad_request') })
-    port1.onmessage = ({ data }: MessageEvent<RequestEvent>) => take(data)
     signal?.addEventListener('abort', cancel)
-    forget = link.onDeath(fail)
-    if (!link.alive) return generation
-    const request: GenerateRequest = { task: 'generate', ...options }
-    // The request goes first, so that a cancel finds it.
-    link.send((api) => api.submit(request, handOver(port2), signal?.aborted === true)).catch(fail)
+    try {
+      const listener = { servedBy: generation.setServedBy.bind(generation), take }
+      cancelRequest = this.#control.submit({ task: 'generate', ...options }, stickyKey, listener)
+    } catch (error) {
+      take({ type: 'error', error: toWireError(error, 'bad_request') })
+    }
+    if (signal?.aborted === true) cancel()
     return generation
   }
 
@@ -170,17 +256,32 @@ export class Client {
   async #revive(): Promise<void> {
     if (this.#link.alive || this.#disposed) return
     this.#next ??= startLink(this.#options).finally(() => (this.#next = undefined))
-    this.#link = await this.#next
+    const link = await this.#next
+    if (link === this.#link) return
+    this.#link = link
+    this.#watch()
     if (this.#disposed) this.dispose()
+  }
+
+  #watch(): void {
+    this.#link.onDeath(() => this.#control.lost())
   }
 }
 
-function startLink({ worker, assets, ...options }: ClientOptions): Promise<WorkerLink> {
+function startLink({ worker, assets, memoryBudgetBytes: _, ...options }: ClientOptions): Promise<WorkerLink> {
   return WorkerLink.start(worker, { assets, ...options })
 }
 
-/** Every option of a load that goes to the worker. The compiler checks that none is missing. */
-const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url' | 'files'>, true>> = {
+/** Chromium tells, rounded and at most 8 GiB. */
+function halfOfMemory(): number {
+  const { deviceMemory } = navigator as { readonly deviceMemory?: number }
+  return deviceMemory === undefined ? Infinity : deviceMemory * 2 ** 29
+}
+
+/** Every option of a load. The compiler checks that none is missing. */
+const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, true>> = {
+  onProgress: true,
+  signal: true,
   runner: true,
   kvType: true,
   refresh: true,

@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'integrity' // a file's bytes are not what the manifest promises
   | 'network' // the download was cut, refused or timed out
   | 'storage' // the browser's storage refused
+  | 'memory' // a model, or a second version beside the first, does not fit the memory
   | 'queue_full' // as many requests wait as may, or one that must not wait would have to
   | 'timeout' // a deadline passed before the first step
   | 'backend_failed' // a forward pass failed

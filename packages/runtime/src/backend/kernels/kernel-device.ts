@@ -17,7 +17,7 @@ export class KernelDevice {
     this.#threads = threads
   }
 
-  /** For a decoder that `kernelsProblem` has nothing against. Throws `backend_failed` when the module cannot be had, or there is no memory. */
+  /** For a decoder that `kernelsProblem` has nothing against. Throws `backend_failed` when the module cannot be had, `memory` when there is none. */
   async createRunner(
     graph: DecoderGraph,
     files: ModelFiles,
@@ -35,9 +35,7 @@ export class KernelDevice {
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause
       const advice = 'Close other tabs, lower contextLength or kvBudgetBytes, or take a smaller model.'
-      throw new EngineError('backend_failed', `There is not enough memory for the model. ${advice}`, {
-        cause,
-      })
+      throw new EngineError('memory', `There is not enough memory for the model. ${advice}`, { cause })
     }
   }
 
