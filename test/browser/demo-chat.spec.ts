@@ -115,9 +115,12 @@ test('a load can be cancelled, a wrong address is told with its code, and the ne
   site,
 }) => {
   await openChat(page, site.url)
-  await page.route('**/*.onnx.data', () => {}, { times: 1 }) // never answered
+  let isAsked = false
+  await page.route('**/*.onnx.data', () => void (isAsked = true), { times: 1 }) // never answered
   await page.getByTestId('load').click()
   await expect(page.getByTestId('progress-text')).toContainText('from the network')
+  // The tokenizer's bytes are told of earlier: a cancel then would leave the request without an answer to the last load.
+  await expect.poll(() => isAsked).toBe(true)
   await page.getByTestId('cancel-load').click()
   await expect(page.getByTestId('status')).toHaveText('Loading was cancelled.')
   await expect(page.getByTestId('load')).toBeFocused()
