@@ -14,6 +14,8 @@ export interface Asked {
   readonly from: number
   readonly to: number
   readonly isRange: boolean
+  /** The request's `If-Range`. */
+  readonly ifRange: string | undefined
   readonly whole: Buffer
   readonly response: ServerResponse
 }
@@ -51,10 +53,11 @@ export async function serveBadly(
     const isRange = first !== undefined
     const from = Number(first ?? 0)
     const to = last === undefined || last === '' ? whole.length : Number(last) + 1
+    const ifRange = request.headers['if-range'] as string | undefined
     const before = counts.get(file) ?? 0
     counts.set(file, before + 1)
     server.requests.push(file)
-    if (misbehave({ file, before, from, to, isRange, whole, response }, server)) return
+    if (misbehave({ file, before, from, to, isRange, ifRange, whole, response }, server)) return
     response.writeHead(isRange ? 206 : 200, {
       'content-length': to - from,
       ...(isRange ? { 'content-range': `bytes ${from}-${to - 1}/${whole.length}` } : {}),
