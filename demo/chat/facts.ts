@@ -30,10 +30,11 @@ function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [ter
   ]
 }
 
-function sources({ networkBytes, storedBytes }: ModelInfo['load']): string {
+function sources({ networkBytes, storedBytes, localBytes }: ModelInfo['load']): string {
   const network = networkBytes > 0 ? [`${bytes(networkBytes)} from the network`] : []
   const stored = storedBytes > 0 ? [`${bytes(storedBytes)} from IndexedDB`] : []
-  return [...network, ...stored].join(', ')
+  const local = localBytes > 0 ? [`${bytes(localBytes)} from your files`] : []
+  return [...network, ...stored, ...local].join(', ')
 }
 
 function because(reason: string | undefined): string {

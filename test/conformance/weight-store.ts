@@ -61,6 +61,15 @@ export async function checkWeightStore(open: () => ChunkStore): Promise<void> {
     'a download that was cut keeps its whole chunks',
   )
   expect((await later.model('https://x/part/')) === undefined, 'a model that is not whole is not there')
+  await later.finishDownload('https://x/part/')
+  await later.evict('https://x/part/')
+  await later.beginDownload({ ...record('https://x/part/', [file('e', 2000)]), manifest: '{"new":1}' })
+  expect(
+    (await later.known('https://x/part/'))?.isEvicted === false,
+    'a download shows, not the model that was evicted before it',
+  )
+  const shown = (await later.models()).filter(({ address }) => address === 'https://x/part/')
+  expect(shown.length === 1 && shown[0]?.isEvicted === false, 'it is listed once, as the download')
   await later.remove('https://x/part/')
   await later.remove('https://x/one/')
   expect((await chunks.chunkKeys()).length === 0, 'nothing is left of removed models')

@@ -44,8 +44,22 @@ export interface StorageConfig {
   readonly kind?: StoreKind
   /** Most bytes of weights to keep. Default: as many as the browser lets us; 256 MiB in memory. */
   readonly budgetBytes?: number
-  /** Origins that models may come from, redirects included. Default: any. */
+  /**
+   * Origins that models may come from, redirects included. Others are refused before any request. Browsers follow a redirect before they say where
+   * it leads: its target hears of the request, but not a byte of its answer is read. Where only the page's own origin is allowed, and under a
+   * `connect-src` policy of the page, the browser refuses before that too. Default: any.
+   */
   readonly allowedOrigins?: readonly string[]
+  /** Failures of a request in a row after which a download gives up. Progress in between starts the count anew. 0 to 100, default 4. */
+  readonly retries?: number
+  /** The first wait after a failure, in milliseconds; it doubles with every further one. Default 300. */
+  readonly retryBaseMs?: number
+  /** The longest wait, in milliseconds. A server that asks for a longer one fails the download, with `retryAfterMs` in the error. Default 60,000. */
+  readonly retryMaxMs?: number
+  /** A request that brings nothing for so many milliseconds is given up and tried again. Default 30,000. */
+  readonly stallMs?: number
+  /** Bytes in which files are downloaded and kept: a cut costs one such chunk at most. 65,536 to 2²⁸, default 2²⁴. */
+  readonly chunkBytes?: number
 }
 
 /** Files that a worker fetches when it needs them. */
@@ -123,6 +137,8 @@ export interface LoadReport {
   readonly networkBytes: number
   /** That the store had; files that the runner does without are not even read. */
   readonly storedBytes: number
+  /** Of files that the user picked. */
+  readonly localBytes: number
   /** Time that somebody waited for bytes, part of it within `createMs`: weights stream into the runner. */
   readonly fetchMs: number
   readonly createMs: number
@@ -146,7 +162,8 @@ export type LoadProgress =
       readonly type: 'load-progress'
       readonly phase: 'fetch'
       readonly file: string
-      readonly source: 'network' | 'store'
+      /** `local`: files that the user picked. */
+      readonly source: 'network' | 'store' | 'local'
       /** Of all files together. */
       readonly loadedBytes: number
       readonly totalBytes: number
@@ -154,6 +171,8 @@ export type LoadProgress =
       readonly bytesPerSecond: number
     }
   | { readonly type: 'load-progress'; readonly phase: 'verify'; readonly file: string }
+  /** Another load, maybe in another tab, downloads this file; then it comes from the store. */
+  | { readonly type: 'load-progress'; readonly phase: 'waiting'; readonly file: string }
   | { readonly type: 'load-progress'; readonly phase: 'create' | 'warm-up' }
   /** A request failed and is tried again after a while. */
   | {

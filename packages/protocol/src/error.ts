@@ -21,7 +21,7 @@ export interface WireError {
   readonly message: string
   /** The file that the error is about, as the manifest names it. */
   readonly file?: string
-  /** Of `queue_full`: when trying again may help, in milliseconds; an estimate. */
+  /** When trying again may help, in milliseconds. Of `queue_full`: an estimate; of `network`: what the server asked for. */
   readonly retryAfterMs?: number
 }
 

@@ -1,4 +1,6 @@
 import { EngineError } from '@tabserve/protocol'
+import type { Validator } from './file-version.ts'
+import { validatorOf } from './file-version.ts'
 import { TransientFailure, aborted, retryAfterMs } from './retry.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -16,6 +18,8 @@ export interface HttpRequest {
   readonly signal: AbortSignal
   /** Bytes wanted, the last one included. `undefined`: all. */
   readonly range?: readonly [first: number, last: number] | undefined
+  /** The version of which bytes are wanted: of another one the whole file comes. Not sent to other origins, which would have to allow it. */
+  readonly ifRange?: string | undefined
   readonly cache: RequestCache
 }
 
@@ -32,6 +36,7 @@ export interface HttpAnswer {
   readonly claimedBytes: number | undefined
   /** Size of the whole file, where the server says so. */
   readonly totalBytes: number | undefined
+  readonly validator: Validator
   /** Leaving the loop ends the request. Throws `TransientFailure` when the connection breaks or stalls, `aborted`. */
   pieces(): AsyncGenerator<Uint8Array>
 }
@@ -54,10 +59,13 @@ export class Http {
    * Throws `bad_request` before any request to an origin that is not allowed; `model_not_found`, `network`, `integrity` or `aborted` for what
    * will not change, else `TransientFailure`.
    */
-  async get(url: string, { name, signal, range, cache }: HttpRequest): Promise<HttpAnswer> {
+  async get(url: string, { name, signal, range, ifRange, cache }: HttpRequest): Promise<HttpAnswer> {
     this.#checkOrigin(url, name)
     const watchdog = new Watchdog(signal, this.#stallMs)
-    const headers = range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` }
+    const headers = {
+      ...(range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` }),
+      ...(ifRange === undefined || !isOwnOrigin(url) ? {} : { 'if-range': ifRange }),
+    }
     try {
       const init = {
         headers,
@@ -65,15 +73,22 @@ export class Http {
         signal: watchdog.signal,
         credentials: 'same-origin',
         priority: 'low',
+        mode: this.#mayLeave(url) ? 'cors' : 'same-origin',
       } as const
       const response = await watchdog.guard(this.#fetch(url, init))
+      // Before the body is read. A redirect's target has had the request by then: browsers do not say where a redirect leads.
       if (response.url !== '') this.#checkOrigin(response.url, name)
       checkStatus(response, url, name)
       return answerOf(response, url, range, () => bodyOf(response, watchdog, url, name))
     } catch (cause) {
       watchdog.stop()
-      throw failureOf(cause, watchdog, url, name)
+      throw failureOf(cause, watchdog, url, name, this.#mayLeave(url))
     }
+  }
+
+  /** `false`: only the page's own origin is allowed, and the browser itself refuses a redirect elsewhere before anybody there is asked. */
+  #mayLeave(url: string): boolean {
+    return this.#allowed === undefined || this.#allowed.size > 1 || !isOwnOrigin(url, false)
   }
 
   #checkOrigin(url: string, name: string): void {
@@ -109,15 +124,14 @@ function checkStatus(response: Response, url: string, name: string): void {
       { file: name },
     )
   const code = status === 404 || status === 410 ? 'model_not_found' : 'network'
+  const waitMs = retryAfterMs(headers.get('retry-after'), Date.now())
   const verdict = new EngineError(
     code,
     `${url} answered ${status}. Check the model's address and that ${name} is there.`,
-    {
-      file: name,
-    },
+    { file: name, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) },
   )
   if (status === 408 || status === 425 || status === 429 || status >= 500)
-    throw new TransientFailure(verdict, retryAfterMs(headers.get('retry-after'), Date.now()))
+    throw new TransientFailure(verdict, waitMs)
   throw verdict
 }
 
@@ -140,8 +154,14 @@ function answerOf(
     from: isPart ? Number(first ?? range?.[0] ?? 0) : 0,
     claimedBytes,
     totalBytes: total === undefined || total === '*' ? undefined : Number(total),
+    validator: validatorOf((name) => headers.get(name)),
     pieces,
   }
+}
+
+/** @param elsewhere what holds outside a browser, where there is no origin. */
+function isOwnOrigin(url: string, elsewhere = true): boolean {
+  return globalThis.location === undefined ? elsewhere : new URL(url).origin === location.origin
 }
 
 async function* bodyOf(
@@ -159,7 +179,7 @@ async function* bodyOf(
       yield value
     }
   } catch (cause) {
-    throw failureOf(cause, watchdog, url, name)
+    throw failureOf(cause, watchdog, url, name, true)
   } finally {
     watchdog.stop()
     // Harmless after the end; where the loop was left early it stops the download.
@@ -167,10 +187,17 @@ async function* bodyOf(
   }
 }
 
-function failureOf(cause: unknown, watchdog: Watchdog, url: string, name: string): unknown {
+function failureOf(
+  cause: unknown,
+  watchdog: Watchdog,
+  url: string,
+  name: string,
+  mayLeave: boolean,
+): unknown {
   if (cause instanceof EngineError || cause instanceof TransientFailure) return cause
   if (watchdog.isStopped) return aborted(name, cause)
   const what = watchdog.hasBitten ? `sent nothing for ${watchdog.ms / 1000} s` : 'could not be fetched'
-  const message = `${url} ${what}. Check the connection and try again.`
+  const redirect = mayLeave ? '' : ' If it redirects to another origin: that is not among `allowedOrigins`.'
+  const message = `${url} ${what}. Check the connection and try again.${redirect}`
   return new TransientFailure(new EngineError('network', message, { file: name, cause }))
 }

@@ -1,6 +1,6 @@
 import type { LoadProgress } from '@tabserve/protocol'
 
-type Source = 'network' | 'store'
+type Source = 'network' | 'store' | 'local'
 
 /** Messages about bytes are at least so far apart, but for the last one of a file. */
 const INTERVAL_MS = 30
@@ -11,7 +11,7 @@ const WINDOW_MS = 3000
 export class LoadMeter {
   readonly #totalBytes: number
   readonly #onProgress: (progress: LoadProgress) => void
-  readonly #bytes: Record<Source, number> = { network: 0, store: 0 }
+  readonly #bytes: Record<Source, number> = { network: 0, store: 0, local: 0 }
   readonly #recent: { readonly at: number; readonly source: Source; readonly bytes: number }[] = []
   #toldAt = -Infinity
   #waitedMs = 0
@@ -27,6 +27,11 @@ export class LoadMeter {
 
   get storedBytes(): number {
     return this.#bytes.store
+  }
+
+  /** Of files that the user picked. */
+  get localBytes(): number {
+    return this.#bytes.local
   }
 
   /** Milliseconds that somebody waited for bytes. */
@@ -47,7 +52,7 @@ export class LoadMeter {
       phase: 'fetch',
       file,
       source,
-      loadedBytes: this.#bytes.network + this.#bytes.store,
+      loadedBytes: this.#bytes.network + this.#bytes.store + this.#bytes.local,
       totalBytes: this.#totalBytes,
       bytesPerSecond: this.#rate(source, now),
     })

@@ -77,7 +77,10 @@ export class ModelRepository {
     return new OpenedModel(
       this.#store,
       manifest,
-      this.#contextOf(source, manifest, keeper, signal, onProgress),
+      this.#contextOf(source, manifest, keeper, {
+        ...options,
+        origin: 'files' in request ? 'local' : 'network',
+      }),
     )
   }
 
@@ -176,15 +179,17 @@ export class ModelRepository {
     source: ModelSource,
     manifest: Manifest,
     keeper: Keeper,
-    signal: AbortSignal,
-    onProgress: OpenOptions['onProgress'],
+    { signal, onProgress, origin }: Pick<OpenOptions, 'signal' | 'onProgress'> & Pick<LoadContext, 'origin'>,
   ): LoadContext {
     return {
       source,
       keeper,
       signal,
+      origin,
+      lockOf: (sha256) => this.#store.lockOf(sha256),
       meter: new LoadMeter(totalBytes(manifest), onProgress),
       open: (file) => this.#store.file(file),
+      onWait: (file) => onProgress({ type: 'load-progress', phase: 'waiting', file }),
       onVerify: (file) => onProgress({ type: 'load-progress', phase: 'verify', file }),
       onRetry: (file, reason, waitMs) =>
         onProgress({ type: 'load-progress', phase: 'retry', file, reason, waitMs }),

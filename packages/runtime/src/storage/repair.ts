@@ -22,7 +22,9 @@ export async function repairStore(store: ChunkStore): Promise<void> {
   )
   const needed = referencedFiles(records.filter(isModelRecord))
   for (const [sha256, present] of byFile) {
-    await withFreeLock(fileLock(sha256), () => repairFile(store, sha256, present, needed.has(sha256)))
+    await withFreeLock(fileLock(store.scope, sha256), () =>
+      repairFile(store, sha256, present, needed.has(sha256)),
+    )
   }
 }
 

@@ -3,6 +3,7 @@ import { isQuotaError } from './chunk-store.ts'
 import type { FileJournal } from './file-journal.ts'
 import { isJournalOf, keptBytes } from './file-journal.ts'
 import type { ModelRecord, RecordKind } from './model-record.ts'
+import { fileLock } from './lock.ts'
 import { firstToEvict, isModelRecord, recordKey, referencedFiles } from './model-record.ts'
 import { repairStore } from './repair.ts'
 import type { FileIdentity } from './stored-file.ts'
@@ -48,6 +49,11 @@ export class WeightStore {
     return this.#budgetBytes
   }
 
+  /** Held by who downloads a file into this store. */
+  lockOf(sha256: string): string {
+    return fileLock(this.#store.scope, sha256)
+  }
+
   /** What a cut write or somebody else left behind is cleared up, once, before the first look. */
   ready(): Promise<void> {
     this.#repaired ??= repairStore(this.#store).catch((error: unknown) => {
@@ -69,7 +75,9 @@ export class WeightStore {
 
   /** A model that was whole, or whose download has begun; also an evicted one. */
   async known(address: string): Promise<ModelRecord | undefined> {
-    return (await this.#record('model', address)) ?? this.#record('download', address)
+    const model = await this.#record('model', address)
+    if (model?.isEvicted === false) return model
+    return (await this.#record('download', address)) ?? model
   }
 
   /** Whether a download has begun that did not end yet. */
@@ -77,11 +85,16 @@ export class WeightStore {
     return (await this.#record('download', address)) !== undefined
   }
 
-  /** Of every model, whole or not, one record. */
+  /** Of every model, whole or not, one record: of one that was evicted and is coming back, the download's. */
   async models(): Promise<readonly ModelRecord[]> {
     const byAddress = new Map<string, ModelRecord>()
-    for (const record of await this.#records('download')) byAddress.set(record.address, record)
-    for (const record of await this.#records('model')) byAddress.set(record.address, record)
+    const downloads = await this.#records('download')
+    const models = await this.#records('model')
+    const [evicted, there] = [
+      models.filter((model) => model.isEvicted),
+      models.filter((model) => !model.isEvicted),
+    ]
+    for (const record of [...evicted, ...downloads, ...there]) byAddress.set(record.address, record)
     return [...byAddress.values()]
   }
 
