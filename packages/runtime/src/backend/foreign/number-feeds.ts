@@ -1,6 +1,5 @@
-import type { Run } from '@tabserve/engine'
-import type { Batch } from '../decoder-io.ts'
 import type { DecoderForm, NumberInput, Role } from './decoder-form.ts'
+import type { ForeignBatch } from './foreign-batch.ts'
 
 /** Whole numbers to feed, as int32 whatever the graph wants. */
 export interface NumberFeed {
@@ -8,34 +7,6 @@ export interface NumberFeed {
   readonly type: NumberInput['type']
   readonly values: Int32Array
   readonly dims: readonly number[]
-}
-
-/** A batch as a foreign graph wants it. */
-export interface ForeignBatch extends Batch {
-  /** Valid positions before the step, one a row. */
-  readonly froms: readonly number[]
-  /** Columns of the past that are fed: of a cache that grows, those of the longest row. */
-  readonly past: number
-  /** Of how many tokens of each row the graph gives logits. */
-  readonly logitsWidth: number
-}
-
-export function foreignBatch(
-  batch: Batch,
-  runs: readonly Run[],
-  { numbers, logits }: DecoderForm,
-): ForeignBatch {
-  const { width, logitsPerRun } = batch
-  const canKeepLast = numbers.some(({ role }) => role === 'logits-kept')
-  // Tokens at the end of a row are the last ones of all rows only where nothing is padded behind them.
-  const lastWanted =
-    logitsPerRun.every((count) => count <= 1) && runs.every(({ tokens }) => tokens.length === width)
-  return {
-    ...batch,
-    froms: runs.map(({ from }) => from),
-    past: Math.max(...runs.map(({ from }) => from)),
-    logitsWidth: logits.lastOnly || (canKeepLast && lastWanted) ? 1 : width,
-  }
 }
 
 /**
