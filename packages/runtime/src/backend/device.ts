@@ -11,7 +11,6 @@ import type {
 import { EngineError } from '@tabserve/protocol'
 import type { ModelFiles } from '../models/model-files.ts'
 import type { DecoderFiles } from './decoder-io.ts'
-import { createForeign } from './foreign/create-foreign.ts'
 import { HeapRunner } from './heap-runner.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
 import { KernelDevice } from './kernels/kernel-device.ts'
@@ -70,6 +69,7 @@ export class Device {
     onRead: () => void = () => {},
   ): Promise<ChosenRunner> {
     if (graph.kind === 'decoder-onnx') {
+      const { createForeign } = await import('./foreign/create-foreign.ts')
       const engines = { heap: () => this.#startHeap(), public: () => this.#startPublic() }
       return createForeign(engines, graph, files, wanted, options, onRead)
     }

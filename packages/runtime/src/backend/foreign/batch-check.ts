@@ -1,4 +1,5 @@
 import type { Run } from '@tabserve/engine'
+import { messageOf } from '../ort-failure.ts'
 import type { RowRoom } from '../runner-options.ts'
 import type { DecoderForm } from './decoder-form.ts'
 import { ForeignRunner } from './foreign-runner.ts'
@@ -26,9 +27,14 @@ export async function batchProblem(
     const alone: Float32Array[] = []
     for (const run of runs) alone.push(...(await logitsOf(runner, [run])))
     if (what === 'prompts' && !runner.capabilities.batchedPrefill) continue
-    const together = await logitsOf(runner, runs)
-    if (!alone.every((logits, row) => isSame(logits, together[row], form)))
-      return `${what} that are computed together come out otherwise than alone`
+    try {
+      const together = await logitsOf(runner, runs)
+      if (!alone.every((logits, row) => isSame(logits, together[row], form)))
+        return `${what} that are computed together come out otherwise than alone`
+    } catch (error) {
+      // Alone they went through: it is the batch that the graph does not take.
+      return `${what} cannot be computed together: ${messageOf(error)}`
+    }
   }
   return undefined
 }

@@ -36,7 +36,7 @@ export class ForeignRunner implements ModelRunner {
 
   async run({ runs }: Step): Promise<StepResult> {
     if (runs.length === 0) throw new Error('an empty step')
-    if (runs.length === 1 || this.#batched) return { outputs: await this.#runTogether(runs) }
+    if (runs.length === 1 || this.#mayGoTogether(runs)) return { outputs: await this.#runTogether(runs) }
     const outputs: Logits[] = []
     for (const run of runs) outputs.push(...(await this.#runTogether([run])).map(kept))
     return { outputs }
@@ -48,6 +48,12 @@ export class ForeignRunner implements ModelRunner {
 
   dispose(): Promise<void> {
     return this.#session.dispose()
+  }
+
+  #mayGoTogether(runs: readonly Run[]): boolean {
+    return (
+      this.#batched && (this.capabilities.batchedPrefill || runs.every(({ tokens }) => tokens.length === 1))
+    )
   }
 
   async #runTogether(runs: readonly Run[]): Promise<Logits[]> {
