@@ -8,6 +8,8 @@ export interface ExportOptions {
   readonly dtype: 'float32' | 'float16'
   /** Where a token's position comes from: an input, or from what the graph itself counts. */
   readonly positions: 'input' | 'counted'
+  /** Of every token, of the last one of each row, or of as many as `num_logits_to_keep` says. */
+  readonly logits?: 'all' | 'last' | 'kept'
 }
 
 /** Attention of one layer as an exporter writes it: a normed input in, what attention gives before its output matrix out. */
@@ -32,7 +34,12 @@ export function exportDecoder(
   builder.input('input_ids', 'int64', ['batch_size', 'sequence_length'])
   builder.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length'])
   if (options.positions === 'input') builder.input('position_ids', 'int64', ['batch_size', 'sequence_length'])
-  builder.output('logits', options.dtype, ['batch_size', 'sequence_length', spec.vocabSize])
+  builder.output('logits', options.dtype, [
+    'batch_size',
+    options.logits === 'last' ? 1 : 'num_logits',
+    spec.vocabSize,
+  ])
+  if (options.logits === 'kept') builder.input('num_logits_to_keep', 'int64', [])
   for (const [index] of spec.layers.entries()) {
     for (const part of ['key', 'value']) {
       const shape = (length: string) => ['batch_size', spec.kvHeads, length, spec.headDim]
@@ -65,17 +72,28 @@ function feedForward(blocks: BlockWriter, index: number, layer: DecoderLayer, hi
   return down
 }
 
-function logits(blocks: BlockWriter, spec: DecoderSpec, { dtype }: ExportOptions, hidden: string): void {
+function logits(blocks: BlockWriter, spec: DecoderSpec, options: ExportOptions, hidden: string): void {
   const { builder, linear } = blocks
-  const normed = blocks.norm('final_norm', hidden, spec.finalNorm)
+  const wanted = wantedRows(builder, options, hidden)
+  const normed = blocks.norm('final_norm', wanted, spec.finalNorm)
   const flat = builder.node('Reshape', 'hidden.flat', [normed, builder.ints([-1, spec.hiddenSize])])
   const raw = linear.logits('logits.flat', flat, spec.lmHead ?? spec.embedding)
-  const width = shapeOf(builder, 'input_ids', 1, 'sequence')
-  const shape = [builder.ints([-1]), builder.node('Reshape', 'sequence.list', [width, builder.ints([1])])]
+  const width = shapeOf(builder, wanted, 1, 'logits.width')
+  const shape = [builder.ints([-1]), builder.node('Reshape', 'logits.widths', [width, builder.ints([1])])]
   const dims = builder.node('Concat', 'logits.dims', [...shape, builder.ints([spec.vocabSize])], {
     attributes: { axis: 0 },
   })
-  cast(builder, builder.node('Reshape', 'logits.floats', [raw, dims]), dtype, 'logits')
+  cast(builder, builder.node('Reshape', 'logits.floats', [raw, dims]), options.dtype, 'logits')
+}
+
+/** hidden[:, −n:], as Hugging Face has it: n = 0 is all. */
+function wantedRows(builder: GraphBuilder, { logits = 'all' }: ExportOptions, hidden: string): string {
+  if (logits === 'all') return hidden
+  const kept = logits === 'last' ? builder.ints([1]) : 'num_logits_to_keep'
+  const count = builder.node('Reshape', 'kept.count', [kept, builder.ints([1])])
+  const start = builder.node('Neg', 'kept.start', [count])
+  const end = builder.ints([2 ** 31])
+  return builder.node('Slice', 'hidden.kept', [hidden, start, end, builder.ints([1])])
 }
 
 /** Of what dtype a tensor of floats is to be; `Identity` where it is so already. */

@@ -60,9 +60,13 @@ export function readDecoderForm(bytes: Uint8Array, manifest: OnnxDecoderGraph): 
 /** Throws a plain `Error` that says what was found. */
 export function decoderFormOf(graph: OnnxGraph, manifest: OnnxDecoderGraph): DecoderForm {
   const pairs = cachePairs(graph)
-  if (pairs.length !== 2 * manifest.layers) throw new Error(cacheCountText(graph, pairs, manifest.layers))
-  const geometry = geometryOf(graph, pairs, manifest)
+  // First: an input that nobody knows says more of what a graph is than the caches that were not found because of it.
   const numbers = numbersOf(graph, pairs)
+  if (pairs.length !== 2 * manifest.layers) throw new Error(cacheCountText(graph, pairs, manifest.layers))
+  const pasts = new Set(pairs.map(({ past }) => past))
+  const extra = graph.inputs.find((value) => isCacheLike(value) && !pasts.has(value.name))
+  if (extra !== undefined) throw new Error(unknownText(extra))
+  const geometry = geometryOf(graph, pairs, manifest)
   const form = isFixed(graph, pairs) ? 'gqa' : 'concat'
   return {
     form,
@@ -137,7 +141,6 @@ function geometryOf(
 
 /** Every input that is no cache, and what it means; by the place it goes to, else by the name that all exporters use. */
 function numbersOf({ inputs }: OnnxGraph, pairs: readonly CachePair[]): NumberInput[] {
-  const pasts = new Set(pairs.map(({ past }) => past))
   const byPlace = new Map<string, Role>()
   for (const { node } of pairs) {
     if (node.opType !== 'GroupQueryAttention') continue
@@ -147,7 +150,7 @@ function numbersOf({ inputs }: OnnxGraph, pairs: readonly CachePair[]): NumberIn
     }
   }
   const numbers = inputs
-    .filter(({ name }) => !pasts.has(name))
+    .filter((value) => !isCacheLike(value))
     .map((value) => numberOf(value, byPlace.get(value.name) ?? ROLES.get(value.name)))
   if (!numbers.some(({ role }) => role === 'ids')) throw new Error('it has no input input_ids')
   return numbers
@@ -155,8 +158,7 @@ function numbersOf({ inputs }: OnnxGraph, pairs: readonly CachePair[]): NumberIn
 
 function numberOf(value: OnnxValue, role: Role | undefined): NumberInput {
   const { name, type, shape } = value
-  if (role === undefined)
-    throw new Error(`it has an input that this build does not know: ${name}, ${shapeText(shape)}`)
+  if (role === undefined) throw new Error(unknownText(value))
   const integer = type === INT32 ? 'int32' : type === INT64 ? 'int64' : undefined
   if (integer === undefined) throw new Error(`its input ${name} is neither int32 nor int64`)
   const ranks = RANKS[role]
@@ -185,6 +187,14 @@ function floatOf(name: string, value: OnnxValue | undefined): CacheFacts['dtype'
   if (value?.type === FLOAT32) return 'float32'
   if (value?.type === FLOAT16) return 'float16'
   throw new Error(`${name} is neither float32 nor float16 (it is of the type ${value?.type})`)
+}
+
+function isCacheLike({ type, shape }: OnnxValue): boolean {
+  return (type === FLOAT32 || type === FLOAT16) && (shape === undefined || shape.length > 2)
+}
+
+function unknownText({ name, shape }: OnnxValue): string {
+  return `it has an input that this build does not know: ${name}, ${shapeText(shape)}`
 }
 
 /** A size that the graph leaves open fits everything. */
