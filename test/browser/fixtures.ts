@@ -19,6 +19,11 @@ export const MODEL = {
   fp32: '/fixtures/stories260K-fp32/',
   int8: '/fixtures/stories260K-int8/',
   q4: '/fixtures/stories260K-q4/',
+  'genai-float32': '/fixtures/genai-float32/',
+  'genai-float16': '/fixtures/genai-float16/',
+  'optimum-float32': '/fixtures/optimum-float32/',
+  'optimum-float16': '/fixtures/optimum-float16/',
+  'optimum-counted': '/fixtures/optimum-counted/',
 } as const
 
 interface Fixtures {

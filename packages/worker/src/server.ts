@@ -1,8 +1,10 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type {
+  CacheFacts,
   GenerateRequest,
   LoadProgress,
   LoadRequest,
+  Manifest,
   ModelInfo,
   ModelStats,
   WorkerConfig,
@@ -84,13 +86,13 @@ export class Server {
     const source = files === undefined ? { url } : { files }
     const opened = await this.#repository.open(source, { signal, onProgress, refresh })
     const { manifest } = opened
-    const { served, report, ...facts } = await this.#make(opened, request, onProgress)
+    const { served, report, cache, ...facts } = await this.#make(opened, request, onProgress)
     const fetched = await this.#finish(opened, served)
     const info: ModelInfo = {
       ...facts,
       id: `${manifest.name}@${manifest.version}`,
       url: opened.address,
-      manifest,
+      manifest: withCache(manifest, cache),
       threads: this.device.report.threads,
       load: { ...fetched, ...report },
     }
@@ -138,4 +140,11 @@ export class Server {
         : `${String(id)} is not loaded: load it first`
     throw new EngineError('model_not_loaded', `${problem}. Loaded: ${loaded}.`)
   }
+}
+
+/** The manifest says of a foreign graph what was found in it, whatever the folder's own says. */
+function withCache(manifest: Manifest, cache: CacheFacts | undefined): Manifest {
+  const { graph } = manifest
+  if (graph.kind !== 'decoder-onnx' || cache === undefined) return manifest
+  return { ...manifest, graph: { ...graph, cache } }
 }

@@ -1,11 +1,20 @@
 import type { ModelRunner } from '@tabserve/engine'
-import type { DecoderGraph, DeviceReport, RunnerName, WorkerConfig } from '@tabserve/protocol'
+import type {
+  CacheFacts,
+  DecoderGraph,
+  DeviceReport,
+  KvType,
+  OnnxDecoderGraph,
+  RunnerName,
+  WorkerConfig,
+} from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { ModelFiles } from '../models/model-files.ts'
 import type { DecoderFiles } from './decoder-io.ts'
 import { HeapRunner } from './heap-runner.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
 import { KernelDevice } from './kernels/kernel-device.ts'
+import { backendFailed, creating, messageOf } from './ort-failure.ts'
 import type { OrtModule } from './ort-module.ts'
 import { startOrt } from './ort-module.ts'
 import { probeFailure } from './ort-probe.ts'
@@ -21,6 +30,10 @@ export interface ChosenRunner {
   readonly reason?: string
   /** Bytes of the KV cache at its largest. */
   readonly maxKvBytes: number
+  /** How it keeps KV. */
+  readonly kvType: KvType
+  /** What was found in a foreign graph. */
+  readonly cache?: CacheFacts
   /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */
   readonly heapBytes?: number
 }
@@ -54,12 +67,17 @@ export class Device {
    * @param onRead called once the weights are in memory.
    */
   async createRunner(
-    graph: DecoderGraph,
+    graph: DecoderGraph | OnnxDecoderGraph,
     files: ModelFiles,
     wanted: RunnerName | 'auto',
     options: RunnerOptions,
     onRead: () => void = () => {},
   ): Promise<ChosenRunner> {
+    if (graph.kind === 'decoder-onnx') {
+      const { createForeign } = await import('./foreign/create-foreign.ts')
+      const engines = { heap: () => this.#startHeap(), public: () => this.#startPublic() }
+      return createForeign(engines, graph, files, wanted, options, onRead)
+    }
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
       if (problem === undefined) return this.#kernels.createRunner(graph, files, options, onRead)
@@ -100,7 +118,7 @@ export class Device {
     }
     const room = rowRoomOf(graph, options)
     const runner = await creating(graph, HeapRunner.create(module, graph, files, room))
-    return { runner, name: 'heap', maxKvBytes: maxRowBytes(graph, room) }
+    return { runner, name: 'heap', maxKvBytes: maxRowBytes(graph, room), kvType: 'float32' }
   }
 
   async #throughPublic(
@@ -112,7 +130,7 @@ export class Device {
     const { PublicRunner } = await import('./public-runner.ts')
     const room = rowRoomOf(graph, options)
     const runner = await creating(graph, PublicRunner.create(ort, graph, files, room))
-    return { runner, name: 'public', maxKvBytes: maxRowBytes(graph, room) }
+    return { runner, name: 'public', maxKvBytes: maxRowBytes(graph, room), kvType: 'float32' }
   }
 
   #startHeap(): Promise<OrtModule> {
@@ -138,25 +156,4 @@ export class Device {
     )
     return this.#public
   }
-}
-
-async function creating(graph: DecoderGraph, runner: Promise<ModelRunner>): Promise<ModelRunner> {
-  try {
-    return await runner
-  } catch (error) {
-    if (error instanceof EngineError) throw error
-    const message = `onnxruntime cannot run ${graph.file}: ${messageOf(error)}`
-    throw new EngineError('bad_model', message, { file: graph.file, cause: error })
-  }
-}
-
-function backendFailed(error: unknown): EngineError {
-  const advice = "Check that the worker can fetch onnxruntime's .mjs and .wasm from the `assets` addresses."
-  return new EngineError('backend_failed', `onnxruntime did not start: ${messageOf(error)}. ${advice}`, {
-    cause: error,
-  })
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,5 +1,13 @@
 import type { Served } from '@tabserve/engine'
-import type { KvType, LoadProgress, LoadReport, LoadRequest, Manifest, RunnerName } from '@tabserve/protocol'
+import type {
+  CacheFacts,
+  KvType,
+  LoadProgress,
+  LoadReport,
+  LoadRequest,
+  Manifest,
+  RunnerName,
+} from '@tabserve/protocol'
 import type { Device } from '../backend/device.ts'
 import type { OpenedModel } from '../models/opened-model.ts'
 import { loadGenerate } from './load-generate.ts'
@@ -13,6 +21,8 @@ export interface LoadedModel {
   readonly maxRunning: number
   readonly kvBytes: number
   readonly kvType: KvType
+  /** What was found in a foreign graph. */
+  readonly cache?: CacheFacts
   readonly heapBytes?: number
   readonly hasChatTemplate: boolean
   readonly report: Pick<LoadReport, 'createMs' | 'warmupMs'>

@@ -1,6 +1,6 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
-import type { DecoderGraph, LoadRequest } from '@tabserve/protocol'
+import type { LoadRequest, Manifest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
 import { Tokenizer } from '../tokenizer.ts'
@@ -28,7 +28,7 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     onProgress({ type: 'load-progress', phase: 'create' })
   }
   const wanted = request.runner ?? 'auto'
-  const { runner, name, reason, maxKvBytes, heapBytes } = await device.createRunner(
+  const { runner, name, reason, maxKvBytes, kvType, heapBytes, cache } = await device.createRunner(
     graph,
     files,
     wanted,
@@ -56,7 +56,8 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     contextLength: room.contextLength,
     maxRunning: runner.capabilities.maxRows,
     kvBytes: maxKvBytes,
-    kvType: room.kvType,
+    kvType,
+    ...(cache === undefined ? {} : { cache }),
     hasChatTemplate: tokenizer.hasChatTemplate,
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
@@ -68,7 +69,7 @@ interface Serving {
 }
 
 /** The options of a load, checked and filled in. Throws `bad_request`. */
-function resolveServing(request: LoadRequest, graph: DecoderGraph): Serving {
+function resolveServing(request: LoadRequest, graph: Manifest['graph']): Serving {
   const whole = (option: WholeOption, min: number, max: number, standard: number) =>
     checkNumber(
       option,
