@@ -12,7 +12,7 @@ export function showFacts(list: HTMLDListElement, model: ModelInfo): void {
 
 function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [term: string, fact: string])[] {
   return [
-    ['Model', `${model.id}, ${count(manifest.parameters)} weights, ${manifest.graph.weights}`],
+    ['Model', `${model.id}, ${count(manifest.parameters)} weights, ${weightsOf(manifest)}`],
     [
       'Runs on',
       `${model.threads} ${model.threads === 1 ? 'thread' : 'threads'}, page ${crossOriginIsolated ? 'isolated' : 'not isolated'}`,
@@ -28,6 +28,11 @@ function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [ter
     ],
     ...(manifest.license === undefined ? [] : [['Licence', manifest.license] as const]),
   ]
+}
+
+/** The form of the weights; of a graph that somebody else exported, the file says it. */
+function weightsOf({ graph }: ModelInfo['manifest']): string {
+  return graph.kind === 'decoder-gqa' ? graph.weights : graph.file
 }
 
 function sources({ networkBytes, storedBytes }: ModelInfo['load']): string {

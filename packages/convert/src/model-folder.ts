@@ -16,12 +16,12 @@ export interface FolderFile {
  * Writes the files and a manifest that lists them. The folder appears at once or not at all: it is filled beside its place and renamed.
  * An existing folder is replaced only with `force`, and only if it is a model folder.
  */
-export async function writeModelFolder(
+export async function writeModelFolder<T extends Manifest>(
   folder: string,
   files: readonly FolderFile[],
-  describe: (files: readonly ManifestFile[]) => Manifest,
+  describe: (files: readonly ManifestFile[]) => T,
   force: boolean,
-): Promise<Manifest> {
+): Promise<T> {
   const target = resolve(folder)
   assertWritable(target, force)
   await mkdir(dirname(target), { recursive: true })

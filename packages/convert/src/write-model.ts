@@ -26,8 +26,13 @@ export interface ModelOptions {
   readonly force?: boolean
 }
 
+/** Of a model whose graph we wrote. */
+export interface ConvertedManifest extends Manifest {
+  readonly graph: DecoderGraph
+}
+
 export interface ConvertResult {
-  readonly manifest: Manifest
+  readonly manifest: ConvertedManifest
   /** Matrices that the chosen form could not hold and that stayed fp32. */
   readonly fallbacks: readonly string[]
   /** Where a text was given to measure it on. */
@@ -56,7 +61,7 @@ export async function writeModel(
   const manifest = await writeModelFolder(
     out,
     files,
-    (listed): Manifest => ({
+    (listed): ConvertedManifest => ({
       format: 'tabserve-model',
       formatVersion: 1,
       name: options.name,

@@ -25,7 +25,7 @@ export interface OnnxNode {
   /** An absent optional one is `''`. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** Attributes that are one whole number; one below zero is its two's complement of 64 bits. */
+  /** Attributes that are one whole number. */
   readonly integers: ReadonlyMap<string, number>
 }
 

@@ -32,7 +32,7 @@ export class WireReader {
     }
   }
 
-  /** A whole number; one below zero, or of 2⁵³ and more, comes as a number that nobody takes for a size. */
+  /** A whole number, as int64 has it; rounded beyond ±2⁵³. */
   varint(): number {
     this.#expect(WIRE.varint)
     return this.#readVarint()
@@ -66,17 +66,20 @@ export class WireReader {
   }
 
   #advance(length: number): void {
-    if (length > this.#end - this.#position) throw new Error('it ends in the middle of a field')
+    if (length < 0 || length > this.#end - this.#position) throw new Error('it ends in the middle of a field')
     this.#position += length
   }
 
   #readVarint(): number {
-    let value = 0
+    // 49 bits and 15, the second with the sign: each is exact, and so is a sum that is not too large.
+    let low = 0
+    let high = 0
     for (let index = 0; index < MAX_VARINT_BYTES; index++) {
       if (this.#position === this.#end) throw new Error('it ends in the middle of a number')
       const byte = this.#bytes[this.#position++] ?? 0
-      value += (byte & 127) * 2 ** (7 * index)
-      if (byte < 128) return value
+      if (index < 7) low += (byte & 127) * 2 ** (7 * index)
+      else high |= (byte & 127) << (7 * index - 49)
+      if (byte < 128) return low + ((high << 17) >> 17) * 2 ** 49
     }
     throw new Error('a number that does not end')
   }
