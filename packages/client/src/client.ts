@@ -11,12 +11,13 @@ import type {
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { absoluteUrl } from './absolute-url.ts'
 import { Generation } from './generation.ts'
+import type { HubOptions, ModelAddress } from './hub-options.ts'
+import { HubRequests } from './hub-options.ts'
 import { WorkerLink, handOver } from './hub/worker-link.ts'
+import type { ModelSource } from './model-source.ts'
+import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models, withPort } from './models.ts'
-import type { ModelSource } from './picked-files.ts'
-import { pickedFiles } from './picked-files.ts'
 import { checkedStorage } from './storage-options.ts'
 
 export interface ClientOptions {
@@ -28,9 +29,11 @@ export interface ClientOptions {
   readonly threads?: number
   /** What the worker keeps of models, and where they may come from. */
   readonly storage?: StorageConfig
+  /** Where repositories of the Hugging Face hub come from. */
+  readonly hub?: HubOptions
 }
 
-export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files'> {
+export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files' | 'hub'> {
   readonly onProgress?: (progress: LoadProgress) => void
   /** Stops the download, which fails with `aborted`. What had arrived is kept for the next try. */
   readonly signal?: AbortSignal
@@ -42,11 +45,9 @@ export type GenerateOptions = Omit<GenerateRequest, 'task'> & { readonly signal?
 /** What the page holds: loads models into a worker and asks them. Every method rejects with `EngineError` and nothing else. */
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
-  readonly models = new Models(async () => {
-    await this.#revive()
-    return this.#link
-  })
-  readonly #options: ClientOptions
+  readonly models: Models
+  readonly #hub: HubRequests
+  readonly #options: Omit<ClientOptions, 'hub'>
   #link: WorkerLink
   /** The worker that is being started in place of a dead one. */
   #next: Promise<WorkerLink> | undefined
@@ -54,7 +55,7 @@ export class Client {
 
   /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
-    const { worker, assets, threads, storage, ...unknown } = options
+    const { worker, assets, threads, storage, hub, ...unknown } = options
     refuse(unknown, 'createClient')
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
@@ -65,12 +66,18 @@ export class Client {
       ...(threads === undefined ? {} : { threads }),
       ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
     }
-    return new Client(checked, await startLink(checked))
+    const requests = new HubRequests(hub)
+    return new Client(checked, requests, await startLink(checked))
   }
 
-  private constructor(options: ClientOptions, link: WorkerLink) {
+  private constructor(options: Omit<ClientOptions, 'hub'>, hub: HubRequests, link: WorkerLink) {
     this.#options = options
+    this.#hub = hub
     this.#link = link
+    this.models = new Models(async () => {
+      await this.#revive()
+      return this.#link
+    }, hub)
   }
 
   /** Cores, threads and isolation, as the worker found them. */
@@ -79,18 +86,14 @@ export class Client {
   }
 
   /**
-   * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
-   * before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the user picked or
-   * dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
+   * Loads the model folder at an address, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
+   * before comes out of the browser's storage without a request. In place of an address it takes a repository of the Hugging Face hub, or the files
+   * of a folder that the user picked or dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
     const { onProgress, signal, ...serving } = options
     refuse(unknownOf(serving, LOAD_OPTIONS), 'load')
-    const from =
-      typeof source === 'string'
-        ? { url: absoluteUrl(source) }
-        : { url: '', files: await pickedFiles(source) }
-    const request: LoadRequest = { ...serving, ...from }
+    const request: LoadRequest = { ...serving, ...loadedFrom(await sourceRequest(source, this.#hub)) }
     if (signal?.aborted === true)
       throw new EngineError('aborted', 'The signal had fired before the load began.')
     await this.#revive()
@@ -122,10 +125,10 @@ export class Client {
     await this.#link.call((api) => api.resetPrefixCache(model))
   }
 
-  /** Deletes what the browser's storage keeps of the model at `url`, or of every model. Loaded models go on working. */
-  async clearCache(url?: string): Promise<void> {
-    const folder = url === undefined ? undefined : absoluteUrl(url)
-    await this.#link.call((api) => api.clearCache(folder))
+  /** Deletes what the browser's storage keeps of a model, or of every model. Loaded models go on working. */
+  async clearCache(model?: ModelAddress): Promise<void> {
+    const address = model === undefined ? undefined : this.models.addressOf(model)
+    await this.#link.call((api) => api.clearCache(address))
   }
 
   /**
@@ -176,12 +179,12 @@ export class Client {
   }
 }
 
-function startLink({ worker, assets, ...options }: ClientOptions): Promise<WorkerLink> {
+function startLink({ worker, assets, ...options }: Omit<ClientOptions, 'hub'>): Promise<WorkerLink> {
   return WorkerLink.start(worker, { assets, ...options })
 }
 
 /** Every option of a load that goes to the worker. The compiler checks that none is missing. */
-const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url' | 'files'>, true>> = {
+const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url' | 'files' | 'hub'>, true>> = {
   runner: true,
   kvType: true,
   refresh: true,

@@ -1,4 +1,5 @@
 import type { WireError } from './error.ts'
+import type { HubSourceRequest } from './hub.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest } from './request.ts'
@@ -59,6 +60,8 @@ export interface LoadRequest extends ServingOptions {
   readonly url: string
   /** Files that the user picked, in place of a folder that is fetched. */
   readonly files?: readonly PickedFile[]
+  /** A repository of the Hugging Face hub; `url` is its address. */
+  readonly hub?: HubSourceRequest
   /**
    * What runs the model. `kernels`: our own, for the decoders that they cover; `heap`: onnxruntime-web, KV inside its wasm heap; `public`:
    * onnxruntime-web through its public API; `auto`: the first of these that can. Default `auto`.

@@ -6,6 +6,7 @@ import { inParallel } from './in-parallel.ts'
 import type { ChunkRequest, ModelSource } from './model-source.ts'
 import type { RetryPolicy } from './retry.ts'
 import { RETRY_POLICY, Retries, TransientFailure } from './retry.ts'
+import { encodedPath, readWhole } from './small-file.ts'
 
 /** Chunks that are on their way at once: enough to fill a line, and few enough for the memory. */
 const PARALLEL = 3
@@ -17,28 +18,22 @@ export class HttpSource implements ModelSource {
   readonly address: string
   readonly #http: Http
   readonly #policy: RetryPolicy
+  readonly #token: string | undefined
   /** The server has once answered a range with the whole file. */
   #ignoresRanges = false
 
   /** @param address of the folder, absolute, with a slash at its end. */
-  constructor(address: string, http: Http, policy: RetryPolicy = RETRY_POLICY) {
+  constructor(address: string, http: Http, policy: RetryPolicy = RETRY_POLICY, token?: string) {
     this.address = address
     this.#http = http
     this.#policy = policy
+    this.#token = token
   }
 
   async readText(path: string, signal: AbortSignal): Promise<string> {
-    const retries = new Retries(this.#policy, signal, () => {})
-    for (;;) {
-      try {
-        const answer = await this.#http.get(this.#url(path), { name: path, signal, cache: 'no-cache' })
-        const pieces: Uint8Array[] = []
-        for await (const piece of answer.pieces()) pieces.push(piece)
-        return await new Blob(pieces as BlobPart[]).text()
-      } catch (error) {
-        await retries.wait(error)
-      }
-    }
+    const request = { name: path, signal, cache: 'no-cache', token: this.#token } as const
+    const { bytes } = await readWhole(this.#http, this.#url(path), request, this.#policy)
+    return new TextDecoder().decode(bytes)
   }
 
   async *readChunks(request: ChunkRequest): AsyncGenerator<Uint8Array<ArrayBuffer>> {
@@ -97,23 +92,23 @@ export class HttpSource implements ModelSource {
   ): Promise<{ readonly answer: HttpAnswer; readonly end: number }> {
     const isAll = position === 0 && chunkEnd === file.bytes
     // `no-store`: the weight store keeps it; a second copy in the HTTP cache would only take room, and could be a bad one.
-    const options = { name: file.path, signal, cache: 'no-store' as const }
+    const options = { name: file.path, signal, cache: 'no-store' as const, token: this.#token }
     const range = isAll || this.#ignoresRanges ? undefined : ([position, chunkEnd - 1] as const)
     const answer = await this.#http.get(this.#url(file.path), { ...options, range })
     if (range !== undefined && (answer.isWhole || answer.isCompressed)) this.#ignoresRanges = true
     if (answer.totalBytes !== undefined && answer.totalBytes !== file.bytes) {
-      await answer.pieces().return(undefined)
+      answer.close()
       throw wrongSize(answer, file, String(answer.totalBytes))
     }
     if (!answer.isWhole && answer.isCompressed) {
-      await answer.pieces().return(undefined)
+      answer.close()
       throw new TransientFailure(wrongSize(answer, file, 'a part of something compressed'))
     }
     return { answer, end: answer.isWhole ? file.bytes : chunkEnd }
   }
 
   #url(path: string): string {
-    return new URL(path, this.address).href
+    return new URL(encodedPath(path), this.address).href
   }
 }
 

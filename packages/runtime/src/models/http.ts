@@ -17,6 +17,12 @@ export interface HttpRequest {
   /** Bytes wanted, the last one included. `undefined`: all. */
   readonly range?: readonly [first: number, last: number] | undefined
   readonly cache: RequestCache
+  /** Default `GET`. */
+  readonly method?: 'GET' | 'HEAD'
+  /** Sent as `Authorization: Bearer`, which browsers do not carry over to another origin; never part of an error. */
+  readonly token?: string | undefined
+  /** Who asks looks himself whether the answer is a web page in a file's place. Default false. */
+  readonly allowsPages?: boolean
 }
 
 /** An answer with a body that may be a file's. */
@@ -32,6 +38,10 @@ export interface HttpAnswer {
   readonly claimedBytes: number | undefined
   /** Size of the whole file, where the server says so. */
   readonly totalBytes: number | undefined
+  /** `null` where it is absent, or hidden from other origins. */
+  header(name: string): string | null
+  /** Ends the request of which nobody reads the body. */
+  close(): void
   /** Leaving the loop ends the request. Throws `TransientFailure` when the connection breaks or stalls, `aborted`. */
   pieces(): AsyncGenerator<Uint8Array>
 }
@@ -51,15 +61,22 @@ export class Http {
   }
 
   /**
-   * Throws `bad_request` before any request to an origin that is not allowed; `model_not_found`, `network`, `integrity` or `aborted` for what
-   * will not change, else `TransientFailure`.
+   * Throws `bad_request` before any request to an origin that is not allowed; `model_not_found`, `access_denied`, `network`, `integrity` or
+   * `aborted` for what will not change, else `TransientFailure`.
    */
-  async get(url: string, { name, signal, range, cache }: HttpRequest): Promise<HttpAnswer> {
+  async get(
+    url: string,
+    { name, signal, range, cache, method = 'GET', token, allowsPages = false }: HttpRequest,
+  ): Promise<HttpAnswer> {
     this.#checkOrigin(url, name)
     const watchdog = new Watchdog(signal, this.#stallMs)
-    const headers = range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` }
+    const headers = {
+      ...(range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` }),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    }
     try {
       const init = {
+        method,
         headers,
         cache,
         signal: watchdog.signal,
@@ -68,8 +85,12 @@ export class Http {
       } as const
       const response = await watchdog.guard(this.#fetch(url, init))
       if (response.url !== '') this.#checkOrigin(response.url, name)
-      checkStatus(response, url, name)
-      return answerOf(response, url, range, () => bodyOf(response, watchdog, url, name))
+      checkStatus(response, url, name, token !== undefined)
+      if (!allowsPages) checkNoPage(response, url, name)
+      return answerOf(response, url, range, {
+        pieces: () => bodyOf(response, watchdog, url, name),
+        close: () => watchdog.stop(),
+      })
     } catch (cause) {
       watchdog.stop()
       throw failureOf(cause, watchdog, url, name)
@@ -86,22 +107,18 @@ export class Http {
   }
 }
 
-function checkStatus(response: Response, url: string, name: string): void {
+/** A page where a file should be: a login, a captive portal, or a host that answers everything with its front page. */
+function checkNoPage({ headers }: Response, url: string, name: string): void {
+  const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '')
+  if (!isPage || /\.html?$/.test(name) || name === 'manifest.json') return
+  const message = `${url} answered with a web page, not with a model's file. Check the address.`
+  throw new EngineError('network', message, { file: name })
+}
+
+function checkStatus(response: Response, url: string, name: string, hadToken: boolean): void {
   const { status, headers } = response
-  if (response.ok) {
-    // A page where a file should be: a login, a captive portal, or a host that answers everything with its front page.
-    if (
-      !/^text\/html\b/i.test(headers.get('content-type') ?? '') ||
-      /\.html?$/.test(name) ||
-      name === 'manifest.json'
-    )
-      return
-    throw new EngineError(
-      'network',
-      `${url} answered with a web page, not with a model's file. Check the address.`,
-      { file: name },
-    )
-  }
+  if (response.ok) return
+  if (status === 401 || status === 403) throw accessDenied(status, url, name, hadToken)
   if (status === 416)
     throw new EngineError(
       'integrity',
@@ -121,11 +138,18 @@ function checkStatus(response: Response, url: string, name: string): void {
   throw verdict
 }
 
+function accessDenied(status: number, url: string, name: string, hadToken: boolean): EngineError {
+  const advice = hadToken
+    ? "The token was not accepted for it: check that it may read the model, and that its owner has accepted the model's terms."
+    : 'The model is private, gated or not there: check its name, accept its terms on its page, and give a `token` that may read it.'
+  return new EngineError('access_denied', `${url} answered ${status}. ${advice}`, { file: name })
+}
+
 function answerOf(
   { status, headers }: Response,
   url: string,
   range: HttpRequest['range'],
-  pieces: HttpAnswer['pieces'],
+  body: Pick<HttpAnswer, 'pieces' | 'close'>,
 ): HttpAnswer {
   const isPart = status === 206
   // Other origins hide these headers unless they expose them; then the hash alone decides.
@@ -140,7 +164,8 @@ function answerOf(
     from: isPart ? Number(first ?? range?.[0] ?? 0) : 0,
     claimedBytes,
     totalBytes: total === undefined || total === '*' ? undefined : Number(total),
-    pieces,
+    header: (name) => headers.get(name),
+    ...body,
   }
 }
 

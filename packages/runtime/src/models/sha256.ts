@@ -1,4 +1,4 @@
-import { createSHA256 } from 'hash-wasm'
+import { createSHA1, createSHA256 } from 'hash-wasm'
 
 /** SHA-256 of bytes that come in pieces; the browser's own takes them only at once. */
 export async function streamingSha256(): Promise<{ update(bytes: Uint8Array): void; hex(): string }> {
@@ -18,4 +18,12 @@ export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> 
   const hash = await streamingSha256()
   hash.update(bytes)
   return hash.hex()
+}
+
+/** The id that git, and so a hub's listing, gives a file that lies in the repository itself: a SHA-1. */
+export async function gitBlobId(bytes: Uint8Array): Promise<string> {
+  const hash = await createSHA1()
+  hash.update(`blob ${bytes.byteLength}\0`)
+  hash.update(bytes)
+  return hash.digest('hex')
 }

@@ -5,6 +5,8 @@ export interface FileJournal {
   /** The file's own hash matched once; so each chunk's hash is known to be right, also where the chunk was lost since. */
   readonly isSealed: boolean
   readonly chunks: readonly ChunkState[]
+  /** What the chunks' keys begin with, where it is not the file's hash: they came before that was known. */
+  readonly keptAs?: string
 }
 
 export type ChunkState = { readonly sha256: string; readonly isKept: boolean } | null

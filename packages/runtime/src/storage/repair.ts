@@ -12,9 +12,17 @@ import { chunkKeysOf } from './stored-file.ts'
 export async function repairStore(store: ChunkStore): Promise<void> {
   const [chunks, entries] = [await store.chunkKeys(), await store.entryKeys()]
   const byFile = new Map<string, Set<string>>()
-  for (const key of entries) if (key.startsWith('file ')) byFile.set(key.slice('file '.length), new Set())
+  const hashes = new Map<string, string>()
+  for (const key of entries) {
+    if (!key.startsWith('file ')) continue
+    const sha256 = key.slice('file '.length)
+    byFile.set(sha256, new Set())
+    const keptAs = ((await store.readEntry(key)) as FileJournal | undefined)?.keptAs
+    if (keptAs !== undefined) hashes.set(keptAs, sha256)
+  }
   for (const key of chunks) {
-    const sha256 = key.split('-', 1)[0] ?? key
+    const keptAs = key.split('-', 1)[0] ?? key
+    const sha256 = hashes.get(keptAs) ?? keptAs
     byFile.set(sha256, (byFile.get(sha256) ?? new Set()).add(key))
   }
   const records = await Promise.all(

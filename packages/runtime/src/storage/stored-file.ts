@@ -18,11 +18,10 @@ export interface FileIdentity {
 }
 
 export const fileKey = (sha256: string) => `file ${sha256}`
-const chunkKey = (sha256: string, index: number) => `${sha256}-${String(index).padStart(6, '0')}`
 
 /** Keys of the chunks that a file of this journal may have. */
-export function chunkKeysOf(sha256: string, { chunks }: FileJournal): string[] {
-  return chunks.map((_, index) => chunkKey(sha256, index))
+export function chunkKeysOf(sha256: string, { chunks, keptAs = sha256 }: FileJournal): string[] {
+  return chunks.map((_, index) => `${keptAs}-${String(index).padStart(6, '0')}`)
 }
 
 /**
@@ -94,7 +93,7 @@ export class StoredFile {
   async read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const state = this.#journal.chunks[index]
     if (state?.isKept !== true) return undefined
-    const bytes = await this.#store.readChunk(chunkKey(this.#sha256, index))
+    const bytes = await this.#store.readChunk(this.#chunkKey(index))
     const isRight =
       bytes?.byteLength === chunkLength(this.#journal, index) && (await sha256Of(bytes)) === state.sha256
     if (isRight) return bytes
@@ -109,7 +108,7 @@ export class StoredFile {
   async keep(index: number, bytes: Uint8Array<ArrayBuffer>, sha256: string, seal: boolean): Promise<void> {
     const state: ChunkState = { sha256, isKept: true }
     const journal = withChunk(this.#journal, index, state)
-    await this.#write(seal ? sealed(journal) : journal, [[chunkKey(this.#sha256, index), bytes]])
+    await this.#write(seal ? sealed(journal) : journal, [[this.#chunkKey(index), bytes]])
   }
 
   /** The file's own hash has matched. */
@@ -117,9 +116,29 @@ export class StoredFile {
     await this.#write(sealed(this.#journal))
   }
 
+  /**
+   * The file's hash, which nobody knew, is known now: from here on it goes by it, and by what it was called before no more. A file of that hash that is there
+   * already stays.
+   */
+  async adopt(sha256: string): Promise<void> {
+    const found = await this.#store.readEntry(fileKey(sha256))
+    const isThere = isJournalOf(found, this.#journal.bytes) && isWhole(found)
+    const removedEntries = [fileKey(this.#sha256)]
+    if (isThere) {
+      await this.#store.write({ removedEntries, removedChunks: chunkKeysOf(this.#sha256, this.#journal) })
+    } else {
+      const journal = { ...sealed(this.#journal), keptAs: this.#sha256 }
+      await this.#store.write({ entries: [[fileKey(sha256), journal]], removedEntries })
+    }
+  }
+
   /** Strikes out every chunk: one of them is wrong, and nobody knows which. */
   async forget(): Promise<void> {
     await this.#write(emptyJournal(this.#journal.bytes, this.#journal.chunkBytes))
+  }
+
+  #chunkKey(index: number): string {
+    return chunkKeysOf(this.#sha256, this.#journal)[index] ?? ''
   }
 
   async #write(

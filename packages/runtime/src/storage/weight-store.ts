@@ -61,6 +61,11 @@ export class WeightStore {
     return StoredFile.open(this.#store, identity, this.#chunkBytes)
   }
 
+  /** The hash of a file that was kept as `provisional` before anybody knew it. */
+  async adoptedAs(provisional: string): Promise<string | undefined> {
+    return (await this.#journals()).find(([, { keptAs }]) => keptAs === provisional)?.[0]
+  }
+
   /** The record of a model that was whole once and was not evicted. */
   async model(address: string): Promise<ModelRecord | undefined> {
     const record = await this.#record('model', address)

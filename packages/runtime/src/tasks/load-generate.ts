@@ -1,8 +1,9 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
-import type { DecoderGraph, LoadRequest } from '@tabserve/protocol'
+import type { DecoderGraph, LoadRequest, TokenizerSpec } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
+import type { ModelFiles } from '../models/model-files.ts'
 import { Tokenizer } from '../tokenizer.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
@@ -18,9 +19,10 @@ const TARGET_GAP_MS = 100
 /** Loads a decoder: tokenizer, session, KV cache, and one step of each shape so that the first request is not the slow one. */
 export const loadGenerate: Task = async ({ manifest, files }, device, request, onProgress) => {
   const { graph, tokenizer: spec } = manifest
+  if (graph.kind === 'decoder-onnx')
+    throw new EngineError('backend_failed', `Graphs of kind ${graph.kind} are not run by this build.`)
   const { room, scheduling } = resolveServing(request, graph)
-  const [tokenizerJson, tokenizerConfig] = [await files.bytes(spec.file), await files.bytes(spec.config)]
-  const tokenizer = new Tokenizer(tokenizerJson, tokenizerConfig, spec)
+  const tokenizer = await readTokenizer(files, spec)
 
   let started = performance.now()
   const onRead = () => {
@@ -60,6 +62,13 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     hasChatTemplate: tokenizer.hasChatTemplate,
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
+}
+
+/** Also with a chat template in a file of its own. */
+async function readTokenizer(files: ModelFiles, spec: TokenizerSpec): Promise<Tokenizer> {
+  const [json, config] = [await files.bytes(spec.file), await files.bytes(spec.config)]
+  const template = spec.chatTemplate === undefined ? undefined : await files.bytes(spec.chatTemplate)
+  return new Tokenizer(json, config, spec, template)
 }
 
 interface Serving {
