@@ -24,7 +24,7 @@ import { ModelSources, addressOf } from './model-sources.ts'
 import { OpenedModel } from './opened-model.ts'
 import type { RetryPolicy } from './retry.ts'
 import { aborted } from './retry.ts'
-import { describe, describeAbsent, describePreview, verifyModel } from './stored-models.ts'
+import { describe, describeAbsent, describePreview, isFirstUse, verifyModel } from './stored-models.ts'
 
 export interface OpenOptions {
   readonly signal: AbortSignal
@@ -60,10 +60,10 @@ export class ModelRepository {
   async open(request: ModelSourceRequest, options: OpenOptions): Promise<OpenedModel> {
     const { signal, onProgress, refresh } = options
     const problem = await failureOf(this.#store.ready())
-    const stored =
-      'files' in request ? undefined : await this.#store.model(addressOf(request)).catch(() => undefined) // the keeper says what is wrong
-    const source = await this.#sources.of(request, stored?.manifest)
-    const record = refresh ? undefined : stored
+    const known = 'files' in request ? undefined : await this.#knownAt(addressOf(request))
+    const source = await this.#sources.of(request, known?.manifest)
+    const record = refresh ? undefined : known
+    const isHeld = record !== undefined && !record.isEvicted
     const text = record?.manifest ?? (await source.readText(MANIFEST, signal))
     if (signal.aborted) throw aborted()
     const manifest = parseManifest(text, source.address)
@@ -71,9 +71,19 @@ export class ModelRepository {
       onProgress({ type: 'load-progress', phase: 'not-stored', warning }),
     )
     if (problem !== undefined) keeper.giveUp(problem)
-    if (record !== undefined) await keeper.keep(() => this.#store.touch(record))
-    await this.#prepare(source.address, text, manifest, keeper, record === undefined)
+    if (isHeld) await keeper.keep(() => this.#store.touch(record))
+    await this.#prepare(source.address, text, manifest, keeper, !isHeld)
     return this.#opened(source, manifest, keeper, options)
+  }
+
+  /**
+   * What is known of a model that was whole once. Of one that was evicted its manifest counts only where nobody else says what its files must be: it is what was
+   * trusted on first use.
+   */
+  async #knownAt(address: string): Promise<ModelRecord | undefined> {
+    const record = await this.#store.whole(address).catch(() => undefined) // the keeper meets the same trouble, and says so
+    if (record?.isEvicted !== true) return record
+    return isFirstUse(record) ? record : undefined
   }
 
   async #opened(

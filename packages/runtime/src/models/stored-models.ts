@@ -46,6 +46,11 @@ export async function verifyModel(
   return { isRight: damaged.length === 0, checkedBytes, damaged }
 }
 
+/** Nobody but its manifest says what its files must be. */
+export function isFirstUse({ manifest }: ModelRecord): boolean {
+  return originOf(manifest).hub?.trust === 'first-use'
+}
+
 /** What cannot be read says nothing here; a load says why. */
 function originOf(manifest: string): Pick<StoredModel, 'hub'> {
   try {

@@ -72,6 +72,11 @@ export class WeightStore {
     return record?.isEvicted === true ? undefined : record
   }
 
+  /** The record of a model that was whole once, also of an evicted one. */
+  whole(address: string): Promise<ModelRecord | undefined> {
+    return this.#record('model', address)
+  }
+
   /** A model that was whole, or whose download has begun; also an evicted one. */
   async known(address: string): Promise<ModelRecord | undefined> {
     return (await this.#record('model', address)) ?? this.#record('download', address)
