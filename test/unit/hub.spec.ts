@@ -109,6 +109,18 @@ test('a listing of many pages is read to its end', async () => {
   })
 })
 
+test('a listing that goes on at another origin is not followed: the token would go there', async () => {
+  const misbehave: HubServerOptions['misbehave'] = ({ path, response }) => {
+    if (path.includes('/tree/')) response.setHeader('link', '<https://models.example/tree>; rel="next"')
+    return false
+  }
+  await withHub({ misbehave }, async (_, from) => {
+    const failure = await failureOf(bring(repositoryOn(memoryChunkStore()), from))
+    expect(failure).toMatchObject({ code: 'network' })
+    expect(failure.message).toContain('goes on at https://models.example')
+  })
+})
+
 test('a dtype that is not there is one error that lists the others with their sizes', async () => {
   await withHub({}, async (_, from) => {
     const failure = await failureOf(bring(repositoryOn(memoryChunkStore()), { ...from, dtype: 'q4f16' }))
