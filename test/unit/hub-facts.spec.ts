@@ -82,7 +82,12 @@ const GPT2 = {
   vocab_size: 50257,
 }
 
-const CONFIGS: readonly (readonly [name: string, config: Json, facts: Record<string, unknown>, parameters: number])[] = [
+const CONFIGS: readonly (readonly [
+  name: string,
+  config: Json,
+  facts: Record<string, unknown>,
+  parameters: number,
+])[] = [
   [
     'SmolLM2 135M',
     SMOLLM2,
