@@ -29,6 +29,15 @@ export async function hubFiles(
   return files
 }
 
+/** A repository made of a folder whose graph somebody else's exporter wrote. Its own manifest is not part of it. */
+export async function foreignHubFiles(folder: string): Promise<Map<string, Buffer>> {
+  const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as Manifest
+  const { graph } = manifest
+  const paths = [graph.file, ...[graph.externalData].flat()]
+  const read = paths.map(async (path) => [path, await readFile(join(folder, path))] as const)
+  return new Map([...(await Promise.all(read)), ...(await textsOf(folder, manifest, graph))])
+}
+
 /** With another content of one file. */
 export function withFile(files: HubFiles, path: string, content: string | Buffer): Map<string, Buffer> {
   return new Map([...files, [path, Buffer.from(content)]])
@@ -38,7 +47,7 @@ export function withoutFiles(files: HubFiles, pattern: RegExp): Map<string, Buff
   return new Map([...files].filter(([path]) => !pattern.test(path)))
 }
 
-async function textsOf(folder: string, { tokenizer }: Manifest, graph: DecoderGraph): Promise<HubFiles> {
+async function textsOf(folder: string, { tokenizer }: Manifest, graph: Manifest['graph']): Promise<HubFiles> {
   const config = {
     model_type: 'llama',
     num_hidden_layers: graph.layers,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page } from 'playwright/test'
@@ -5,7 +6,7 @@ import type { HubFiles, HubServer, HubServerOptions } from '../../packages/dev/s
 import { serveHub } from '../../packages/dev/src/hub-server.ts'
 import type { HubSourceRequest } from '../../packages/protocol/src/index.ts'
 import { hubAddress } from '../../packages/protocol/src/index.ts'
-import { REPOSITORY, hubFiles } from '../hub-files.ts'
+import { REPOSITORY, foreignHubFiles, hubFiles } from '../hub-files.ts'
 import { MODEL, expect, hasShared, test } from './fixtures.ts'
 
 const SITE = join(import.meta.dirname, '../../dist')
@@ -36,6 +37,24 @@ test('a repository with a model folder tells what the folder tells, and needs no
     expect(hub.requests).toEqual([])
   })
 })
+
+for (const exporter of ['optimum-float32', 'genai-float32']) {
+  const folder = join(SITE, 'fixtures', exporter)
+  test(`a repository of ${exporter.split('-')[0]}'s graphs tells what the checkpoint tells, and needs no network the second time`, async ({
+    page,
+  }) => {
+    test.skip(!existsSync(folder), `${folder} is not here`)
+    await withHub({ files: await foreignHubFiles(folder) }, async (hub) => {
+      const checkpoint = await story(page, hub, MODEL.fp32)
+      const first = await story(page, hub, { hub: REPOSITORY })
+      expect(first.text).toBe(checkpoint.text)
+      await page.reload()
+      hub.requests.length = 0
+      expect(await story(page, hub, { hub: REPOSITORY })).toEqual(first)
+      expect(hub.requests).toEqual([])
+    })
+  })
+}
 
 test('a repository says its sizes, is prefetched, needs no network then, and is listed, verified, pinned, evicted and removed', async ({
   page,

@@ -93,13 +93,8 @@ function tokenizerProblem(tokenizer: unknown): string | undefined {
 
 function missingFile({ files, graph, tokenizer }: Manifest): string | undefined {
   const listed = new Set(files.map((file) => file.path))
-  const used = [
-    graph.file,
-    ...[graph.externalData].flat(),
-    tokenizer.file,
-    tokenizer.config,
-    ...[tokenizer.chatTemplate ?? []].flat(),
-  ]
+  const used = [graph.file, ...[graph.externalData].flat(), tokenizer.file, tokenizer.config]
+  if (tokenizer.chatTemplate !== undefined) used.push(tokenizer.chatTemplate)
   const missing = used.find((path) => !listed.has(path))
   return missing === undefined ? undefined : `it uses ${missing}, which "files" does not list`
 }

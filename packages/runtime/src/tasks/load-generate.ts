@@ -1,12 +1,11 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
-import type { DecoderGraph, LoadRequest, TokenizerSpec } from '@tabserve/protocol'
+import type { DecoderGraph, LoadRequest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
-import type { ModelFiles } from '../models/model-files.ts'
-import { Tokenizer } from '../tokenizer.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
+import { readTokenizer } from './read-tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 
 /** Prefill loses nothing down to 32 tokens a chunk, and a chunk is how long an abort may have to wait. */
@@ -62,13 +61,6 @@ export const loadGenerate: Task = async ({ manifest, files }, device, request, o
     hasChatTemplate: tokenizer.hasChatTemplate,
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
-}
-
-/** Also with a chat template in a file of its own. */
-async function readTokenizer(files: ModelFiles, spec: TokenizerSpec): Promise<Tokenizer> {
-  const [json, config] = [await files.bytes(spec.file), await files.bytes(spec.config)]
-  const template = spec.chatTemplate === undefined ? undefined : await files.bytes(spec.chatTemplate)
-  return new Tokenizer(json, config, spec, template)
 }
 
 interface Serving {
