@@ -38,13 +38,16 @@ test('a repository with a model folder tells what the folder tells, and needs no
   })
 })
 
-for (const exporter of ['optimum-float32', 'genai-float32']) {
+for (const [exporter, hasApi] of [
+  ['optimum-float32', true],
+  ['genai-float32', false],
+] as const) {
   const folder = join(SITE, 'fixtures', exporter)
   test(`a repository of ${exporter.split('-')[0]}'s graphs tells what the checkpoint tells, and needs no network the second time`, async ({
     page,
   }) => {
     test.skip(!existsSync(folder), `${folder} is not here`)
-    await withHub({ files: await foreignHubFiles(folder) }, async (hub) => {
+    await withHub({ files: await foreignHubFiles(folder), hasApi }, async (hub) => {
       const checkpoint = await story(page, hub, MODEL.fp32)
       const first = await story(page, hub, { hub: REPOSITORY })
       expect(first.text).toBe(checkpoint.text)
@@ -126,6 +129,26 @@ test('a gated repository wants a token, which browsers do not carry to the serve
     expect(new Set(large?.map(({ authorization }) => authorization))).toEqual(new Set([undefined]))
     expect(await storedText(page)).not.toContain(token)
   })
+})
+
+test('the token of a client goes to its own hub, and to no other one', async ({ page }) => {
+  await withHub({ token: 'hf_secret' }, (own) =>
+    withHub({}, async (other) => {
+      const urls = { baseUrl: own.url, other: other.url, hub: REPOSITORY, token: 'hf_secret' }
+      const states = await page.evaluate(async ({ baseUrl, token, hub, other }) => {
+        window.client = await window.tabserve.createClient({ hub: { baseUrl, token } })
+        const { models } = window.client
+        return [
+          (await models.status({ hub })).state,
+          (await models.status({ hub, baseUrl: other })).state,
+          (await models.status(models.addressOf({ hub }))).state,
+        ]
+      }, urls)
+      expect(states).toEqual(['absent', 'absent', 'absent'])
+      expect(other.requests.length).toBeGreaterThan(0)
+      expect(other.requests.every(({ authorization }) => authorization === undefined)).toBe(true)
+    }),
+  )
 })
 
 const BAD: readonly (readonly [what: string, code: string, misbehave: HubServerOptions['misbehave']])[] = [

@@ -140,8 +140,8 @@ function checkStatus(response: Response, url: string, name: string, hadToken: bo
 
 function accessDenied(status: number, url: string, name: string, hadToken: boolean): EngineError {
   const advice = hadToken
-    ? "The token was not accepted for it: check that it may read the model, and that its owner has accepted the model's terms."
-    : 'The model is private, gated or not there: check its name, accept its terms on its page, and give a `token` that may read it.'
+    ? 'The token was not accepted for it: check that it may read the model, and that its owner has accepted the terms of the model.'
+    : 'Reading it takes permission. Of a Hugging Face repository check the name, accept the terms on its page, and give a `token` that may read it.'
   return new EngineError('access_denied', `${url} answered ${status}. ${advice}`, { file: name })
 }
 
