@@ -67,7 +67,10 @@ export interface LoadRequest extends ServingOptions {
    * onnxruntime-web through its public API; `auto`: the first of these that can. Default `auto`.
    */
   readonly runner?: RunnerName | 'auto'
-  /** Asks the network for the manifest even where a stored one is at hand. Default false: a stored model loads without one request. */
+  /**
+   * Asks the network for the manifest even where a stored one is at hand; of a repository, whether its revision is another commit now. Default
+   * false: a stored model loads without one request.
+   */
   readonly refresh?: boolean
 }
 

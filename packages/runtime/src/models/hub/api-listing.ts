@@ -59,13 +59,13 @@ async function tree(client: HubClient, first: string): Promise<HubFile[] | undef
   return files
 }
 
+/** Mirrors pass on links to the hub itself: only the place to go on from is taken, so that the token stays where it is. */
 function nextPage(link: string | null, current: string): string | undefined {
   const next = /<([^>]+)>\s*;\s*rel="?next"?/.exec(link ?? '')?.[1]
   if (next === undefined || !URL.canParse(next, current)) return undefined
-  const url = new URL(next, current)
-  // The token goes with it.
-  if (url.origin === new URL(current).origin) return url.href
-  throw new EngineError('network', `${current} goes on at ${url.origin}, another origin, which is not asked.`)
+  const url = new URL(current)
+  url.search = new URL(next, current).search
+  return url.href
 }
 
 /** An entry of the listing; `undefined` for folders and what is not an entry. */
