@@ -211,6 +211,7 @@ const BAD: readonly (readonly [what: string, code: string, options: HubServerOpt
   ['a page in place of a large file', 'network', { misbehave: page(/^\/[0-9a-f]{64}$/) }],
   ['a page in place of a small file', 'model_not_found', { misbehave: page(/\/config\.json$/) }],
   ['an API that is broken', 'network', { misbehave: failing(/\/api\//) }],
+  ['an API that lists no files', 'network', { misbehave: page(/\/tree\//) }],
   [
     'a configuration of something else',
     'bad_model',

@@ -18,7 +18,11 @@ export async function apiListing(client: HubClient, model: HubModel): Promise<Li
   const commit = await commitOf(client, api, revision)
   if (commit === undefined) return undefined
   const files = await tree(client, `${api}tree/${commit}?recursive=true`)
-  if (files === undefined) return undefined
+  if (files === undefined) {
+    // A commit that was given says nothing of an API; one that the API gave does, and its hashes are not done without.
+    if (commit === revision) return undefined
+    throw unlisted(api)
+  }
   const byPath = new Map(files.map((file) => [file.path, file]))
   const folder = `${baseUrl}${hub}/resolve/${commit}/`
   return {
@@ -52,7 +56,10 @@ async function tree(client: HubClient, first: string): Promise<HubFile[] | undef
   let url: string | undefined = first
   for (let page = 0; url !== undefined && page < MAX_PAGES; page++) {
     const found = await client.readJson(url)
-    if (found === undefined || !Array.isArray(found.value)) return undefined
+    if (found === undefined || !Array.isArray(found.value)) {
+      if (page === 0) return undefined
+      throw unlisted(url)
+    }
     files.push(...found.value.map(fileOf).filter((file) => file !== undefined))
     url = nextPage(found.answer.header('link'), url)
   }
@@ -89,6 +96,10 @@ async function check(folder: string, { path, bytes: size, hash }: HubFile, bytes
   if (found === expected && bytes.byteLength === size) return
   const message = `${folder}${path} is not the file that the hub lists: ${bytes.byteLength} bytes with hash ${found}, not ${size} with ${expected}. Nothing was kept. Load again, or use another mirror.`
   throw new EngineError('integrity', message, { file: path })
+}
+
+function unlisted(api: string): EngineError {
+  return new EngineError('network', `${api} does not list the files of the repository. Try again later.`)
 }
 
 function missing(folder: string, path: string): EngineError {
