@@ -1,6 +1,6 @@
 import type { HubSourceRequest, ModelSourceRequest } from '@tabserve/protocol'
 import { hubAddress } from '@tabserve/protocol'
-import type { HubRequests } from './hub-options.ts'
+import type { HubRequests } from './hugging-face.ts'
 import { pickedFiles } from './picked-files.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { LoadCommand, LoadProgress, StorageReport, StoredModel, Verification } from '@tabserve/protocol'
 import { hubAddress } from '@tabserve/protocol'
-import type { HubRequests, ModelAddress } from './hub-options.ts'
+import type { HubRequests, ModelAddress } from './hugging-face.ts'
 import type { WorkerLink } from './hub/worker-link.ts'
 import { handOver } from './hub/worker-link.ts'
 import type { ModelSource } from './model-source.ts'

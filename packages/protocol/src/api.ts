@@ -1,5 +1,5 @@
 import type { WireError } from './error.ts'
-import type { HubSourceRequest } from './hub.ts'
+import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest } from './request.ts'

@@ -1,4 +1,4 @@
-import type { HubOrigin } from './hub.ts'
+import type { HubOrigin } from './hugging-face.ts'
 
 /**
  * `manifest.json`, the first file of a model folder: what the model is, and every other file with its size and hash.

@@ -1,5 +1,5 @@
 import type { Answer } from './api.ts'
-import type { HubOrigin, HubSourceRequest } from './hub.ts'
+import type { HubOrigin, HubSourceRequest } from './hugging-face.ts'
 
 /** Where weights are kept. */
 export type StoreKind = 'indexeddb' | 'opfs' | 'memory'

@@ -10,6 +10,7 @@ import {
   sealed,
   withChunk,
 } from './file-journal.ts'
+import { acquireLock, fileLock } from './lock.ts'
 
 /** A file by its content. */
 export interface FileIdentity {
@@ -18,10 +19,12 @@ export interface FileIdentity {
 }
 
 export const fileKey = (sha256: string) => `file ${sha256}`
+/** @param stem without a `-`. */
+export const chunkKey = (stem: string, index: number) => `${stem}-${String(index).padStart(6, '0')}`
 
 /** Keys of the chunks that a file of this journal may have. */
-export function chunkKeysOf(sha256: string, { chunks, keptAs = sha256 }: FileJournal): string[] {
-  return chunks.map((_, index) => `${keptAs}-${String(index).padStart(6, '0')}`)
+export function chunkKeysOf(sha256: string, { chunks, stem = sha256 }: FileJournal): string[] {
+  return chunks.map((_, index) => chunkKey(stem, index))
 }
 
 /**
@@ -70,6 +73,11 @@ export class StoredFile {
     return keptBytes(this.#journal)
   }
 
+  /** Of chunks that are there, or may be. */
+  get chunkKeys(): string[] {
+    return chunkKeysOf(this.#sha256, this.#journal)
+  }
+
   /** Chunks that are not there, ascending. */
   get missing(): number[] {
     return [...this.#journal.chunks.keys()].filter((index) => !this.has(index))
@@ -93,7 +101,7 @@ export class StoredFile {
   async read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const state = this.#journal.chunks[index]
     if (state?.isKept !== true) return undefined
-    const bytes = await this.#store.readChunk(this.#chunkKey(index))
+    const bytes = await this.#store.readChunk(this.#keyOf(index))
     const isRight =
       bytes?.byteLength === chunkLength(this.#journal, index) && (await sha256Of(bytes)) === state.sha256
     if (isRight) return bytes
@@ -108,7 +116,7 @@ export class StoredFile {
   async keep(index: number, bytes: Uint8Array<ArrayBuffer>, sha256: string, seal: boolean): Promise<void> {
     const state: ChunkState = { sha256, isKept: true }
     const journal = withChunk(this.#journal, index, state)
-    await this.#write(seal ? sealed(journal) : journal, [[this.#chunkKey(index), bytes]])
+    await this.#write(seal ? sealed(journal) : journal, [[this.#keyOf(index), bytes]])
   }
 
   /** The file's own hash has matched. */
@@ -117,18 +125,23 @@ export class StoredFile {
   }
 
   /**
-   * The file's hash, which nobody knew, is known now: from here on it goes by it, and by what it was called before no more. A file of that hash that is there
-   * already stays.
+   * The file's hash, which nobody knew, is known now: from here on it goes by that, and no more by what it was called. Where the store has such a file
+   * already, this one goes. A record that needs the file must be there before.
    */
   async adopt(sha256: string): Promise<void> {
-    const found = await this.#store.readEntry(fileKey(sha256))
-    const isThere = isJournalOf(found, this.#journal.bytes) && isWhole(found)
-    const removedEntries = [fileKey(this.#sha256)]
-    if (isThere) {
-      await this.#store.write({ removedEntries, removedChunks: chunkKeysOf(this.#sha256, this.#journal) })
-    } else {
-      const journal = { ...sealed(this.#journal), keptAs: this.#sha256 }
-      await this.#store.write({ entries: [[fileKey(sha256), journal]], removedEntries })
+    const release = await acquireLock(fileLock(sha256)) // somebody may be downloading it
+    try {
+      const found = await StoredFile.open(
+        this.#store,
+        { sha256, bytes: this.#journal.bytes },
+        this.chunkBytes,
+      )
+      const removedEntries = [fileKey(this.#sha256)]
+      if (found.isWhole) return await this.#store.write({ removedEntries, removedChunks: this.chunkKeys })
+      const entry = [fileKey(sha256), { ...sealed(this.#journal), stem: this.#sha256 }] as const
+      await this.#store.write({ entries: [entry], removedEntries, removedChunks: found.chunkKeys })
+    } finally {
+      release()
     }
   }
 
@@ -137,8 +150,8 @@ export class StoredFile {
     await this.#write(emptyJournal(this.#journal.bytes, this.#journal.chunkBytes))
   }
 
-  #chunkKey(index: number): string {
-    return chunkKeysOf(this.#sha256, this.#journal)[index] ?? ''
+  #keyOf(index: number): string {
+    return chunkKey(this.#journal.stem ?? this.#sha256, index)
   }
 
   async #write(

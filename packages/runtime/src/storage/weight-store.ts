@@ -63,7 +63,7 @@ export class WeightStore {
 
   /** The hash of a file that was kept as `provisional` before anybody knew it. */
   async adoptedAs(provisional: string): Promise<string | undefined> {
-    return (await this.#journals()).find(([, { keptAs }]) => keptAs === provisional)?.[0]
+    return (await this.#journals()).find(([, { stem }]) => stem === provisional)?.[0]
   }
 
   /** The record of a model that was whole once and was not evicted. */
