@@ -162,5 +162,5 @@ function readShape(shape: WireReader, parts: Parts): (number | string)[] {
   return sizes
 }
 
-/** Nodes, names and sizes; a decoder of 100 layers that is exported op by op has some 200,000. */
-const MAX_PARTS = 2_000_000
+/** Nodes, names and sizes; a decoder of 100 layers that is exported op by op has some 50,000. */
+const MAX_PARTS = 500_000
