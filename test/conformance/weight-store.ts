@@ -73,7 +73,41 @@ export async function checkWeightStore(open: () => ChunkStore): Promise<void> {
   await later.remove('https://x/part/')
   await later.remove('https://x/one/')
   expect((await chunks.chunkKeys()).length === 0, 'nothing is left of removed models')
+  await checkAdoption(open, later)
   await chunks.clear()
+}
+
+/** A file that comes before anybody knows its hash. */
+async function checkAdoption(open: () => ChunkStore, store: WeightStore): Promise<void> {
+  const [unnamed, named] = [file('f', 1500), file('0', 1500)]
+  await store.beginDownload(record('https://x/first/', [unnamed, named]))
+  const stored = await store.file(unnamed)
+  for (const index of [0, 1]) {
+    const bytes = content('f', index, stored.lengthOf(index))
+    await stored.keep(index, bytes, await hashOf(bytes), false)
+  }
+  await stored.adopt(named.sha256)
+  await store.beginDownload(record('https://x/first/', [named]))
+  await store.finishDownload('https://x/first/')
+  const reopened = new WeightStore(open(), { chunkBytes: CHUNK })
+  await reopened.ready()
+  const found = await reopened.file(named)
+  expect(found.isWhole && (await found.read(1))?.length === 500, 'an adopted file goes by its hash')
+  expect(
+    (await reopened.adoptedAs(unnamed.sha256)) === named.sha256,
+    'and what it was called before is known',
+  )
+  expect((await reopened.file(unnamed)).keptBytes === 0, 'and is no file any more')
+
+  await reopened.beginDownload(record('https://x/again/', [file('9', 1500), named]))
+  const again = await reopened.file(file('9', 1500))
+  const first = content('f', 0, CHUNK)
+  await again.keep(0, first, await hashOf(first), false)
+  await again.adopt(named.sha256)
+  expect((await reopened.usedBytes()) === 1500, 'one that is there already is kept once')
+  await reopened.remove('https://x/first/')
+  await reopened.remove('https://x/again/')
+  expect((await open().chunkKeys()).length === 0, 'nothing is left of adopted files')
 }
 
 interface TestFile {

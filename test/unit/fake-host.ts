@@ -1,4 +1,4 @@
-import type { HostLoadOptions, ModelHost } from '../../packages/client/src/control/model-host.ts'
+import type { HostLoadOptions, HostSource, ModelHost } from '../../packages/client/src/control/model-host.ts'
 import type {
   ErrorCode,
   GenerateRequest,
@@ -60,7 +60,7 @@ export class FakeHost implements ModelHost {
     return [...this.#loaded.keys()]
   }
 
-  async load(url: string, { signal }: HostLoadOptions): Promise<ModelInfo> {
+  async load({ url }: HostSource, { signal }: HostLoadOptions): Promise<ModelInfo> {
     const id = idOf(url)
     this.calls.push(`load ${id}`)
     const { loadMs, loadError } = this.behave(id)
@@ -113,7 +113,7 @@ export class FakeHost implements ModelHost {
     return () => end(finished('abort', numSaid))
   }
 
-  folderBytes(url: string): Promise<number> {
+  folderBytes({ url }: HostSource): Promise<number> {
     return Promise.resolve(this.behave(idOf(url)).fileBytes)
   }
 

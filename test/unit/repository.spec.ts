@@ -337,7 +337,11 @@ test('models are prefetched, listed, pinned, evicted and removed', async () => {
   await withServer(undefined, async (server) => {
     const repository = repositoryOn(memoryChunkStore())
     const { url } = server
-    expect(await repository.status(url)).toMatchObject({ id: 'stories@1', state: 'absent', storedBytes: 0 })
+    expect(await repository.status({ url })).toMatchObject({
+      id: 'stories@1',
+      state: 'absent',
+      storedBytes: 0,
+    })
     const options = { signal: new AbortController().signal, onProgress: () => {} }
     expect(await repository.prefetch({ url }, options)).toMatchObject({ state: 'stored', missingBytes: 0 })
     expect(await repository.verify(url)).toMatchObject({ isRight: true, damaged: [] })

@@ -20,9 +20,11 @@ import type { VersionReport } from './control/version-metrics.ts'
 import { Generation } from './generation.ts'
 import { WorkerLink } from './hub/worker-link.ts'
 import { fetchIndex } from './index-source.ts'
+import type { HubOptions, ModelAddress } from './hugging-face.ts'
+import { HubRequests } from './hugging-face.ts'
+import type { ModelSource } from './model-source.ts'
+import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models } from './models.ts'
-import type { ModelSource } from './picked-files.ts'
-import { pickedFiles } from './picked-files.ts'
 import { askRemote } from './remote/remote-request.ts'
 import { checkedStorage } from './storage-options.ts'
 import { WorkerHost } from './worker-host.ts'
@@ -41,6 +43,8 @@ export interface ClientOptions {
    * version of a rollout half of the device's memory, where the browser tells it.
    */
   readonly memoryBudgetBytes?: number
+  /** Where repositories of the Hugging Face hub come from. */
+  readonly hub?: HubOptions
 }
 
 /** `signal` stops the download, which fails with `aborted`; what had arrived is kept for the next try. */
@@ -56,11 +60,9 @@ export type GenerateOptions = Omit<GenerateRequest, 'task'> & {
 /** What the page holds: loads models into a worker and asks them. Every method rejects with `EngineError` and nothing else. */
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
-  readonly models = new Models(async () => {
-    await this.#revive()
-    return this.#link
-  })
-  readonly #options: ClientOptions
+  readonly models: Models
+  readonly #hub: HubRequests
+  readonly #options: Omit<ClientOptions, 'hub'>
   readonly #host: WorkerHost
   readonly #control: ControlPlane
   #link: WorkerLink
@@ -70,7 +72,7 @@ export class Client {
 
   /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
-    const { worker, assets, threads, storage, memoryBudgetBytes, ...unknown } = options
+    const { worker, assets, threads, storage, memoryBudgetBytes, hub, ...unknown } = options
     refuse(unknown, 'createClient')
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
@@ -86,11 +88,13 @@ export class Client {
       ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
       ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }),
     }
-    return new Client(checked, await startLink(checked))
+    const requests = new HubRequests(hub)
+    return new Client(checked, requests, await startLink(checked))
   }
 
-  private constructor(options: ClientOptions, link: WorkerLink) {
+  private constructor(options: Omit<ClientOptions, 'hub'>, hub: HubRequests, link: WorkerLink) {
     this.#options = options
+    this.#hub = hub
     this.#link = link
     this.#host = new WorkerHost(
       () => this.#link,
@@ -107,6 +111,10 @@ export class Client {
       rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
     })
     this.#watch()
+    this.models = new Models(async () => {
+      await this.#revive()
+      return this.#link
+    }, hub)
   }
 
   /** Cores, threads and isolation, as the worker found them. */
@@ -116,17 +124,17 @@ export class Client {
 
   /**
    * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute; or a registered version by its name. A model
-   * that was loaded before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the
-   * user picked or dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
+   * that was loaded before comes out of the browser's storage without a request. In place of an address it takes a repository of the Hugging Face
+   * hub, or the files of a folder that the user picked or dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
     refuse(unknownOf(options, LOAD_OPTIONS), 'load')
-    if (typeof source !== 'string') {
-      const files = await pickedFiles(source)
-      return this.#control.adopt(await this.#host.loadFrom({ url: '', files }, options))
-    }
-    const isName = this.#control.directory.findRegistered(source) !== undefined
-    return this.#control.load(isName ? source : absoluteUrl(source), options)
+    if (typeof source === 'string' && this.#control.directory.findRegistered(source) !== undefined)
+      return this.#control.load(source, options)
+    const request = loadedFrom(await sourceRequest(source, this.#hub))
+    return 'files' in request
+      ? this.#control.adopt(await this.#host.loadFrom(request, options))
+      : this.#control.load(request, options)
   }
 
   /**
@@ -213,10 +221,10 @@ export class Client {
     await this.#link.call((api) => api.resetPrefixCache(this.#control.directory.resolve(model)))
   }
 
-  /** Deletes what the browser's storage keeps of the model at `url`, or of every model. Loaded models go on working. */
-  async clearCache(url?: string): Promise<void> {
-    const folder = url === undefined ? undefined : absoluteUrl(url)
-    await this.#link.call((api) => api.clearCache(folder))
+  /** Deletes what the browser's storage keeps of a model, or of every model. Loaded models go on working. */
+  async clearCache(model?: ModelAddress): Promise<void> {
+    const address = model === undefined ? undefined : this.models.addressOf(model)
+    await this.#link.call((api) => api.clearCache(address))
   }
 
   /**

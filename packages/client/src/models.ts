@@ -1,9 +1,10 @@
 import type { LoadCommand, LoadProgress, StorageReport, StoredModel, Verification } from '@tabserve/protocol'
-import { absoluteUrl } from './absolute-url.ts'
+import { hubAddress } from '@tabserve/protocol'
+import type { HubRequests, ModelAddress } from './hugging-face.ts'
 import type { WorkerLink } from './hub/worker-link.ts'
 import { handOver } from './hub/worker-link.ts'
-import type { ModelSource } from './picked-files.ts'
-import { pickedFiles } from './picked-files.ts'
+import type { ModelSource } from './model-source.ts'
+import { sourceRequest } from './model-source.ts'
 
 export interface PrefetchOptions {
   readonly onProgress?: (progress: LoadProgress) => void
@@ -11,12 +12,14 @@ export interface PrefetchOptions {
   readonly signal?: AbortSignal
 }
 
-/** The models that the browser's storage keeps, loaded or not. Addresses are relative to the page or absolute. */
+/** The models that the browser's storage keeps, loaded or not. Addresses are relative to the page or absolute, or are repositories. */
 export class Models {
   readonly #link: () => Promise<WorkerLink>
+  readonly #hub: HubRequests
 
-  constructor(link: () => Promise<WorkerLink>) {
+  constructor(link: () => Promise<WorkerLink>, hub: HubRequests) {
     this.#link = link
+    this.#hub = hub
   }
 
   /** Everything that is kept, the last used first. */
@@ -24,41 +27,52 @@ export class Models {
     return (await this.#link()).call((api) => api.listStored())
   }
 
-  /** What is kept of a model and what a load would download. Fetches the manifest of one that is not known. */
-  async status(url: string): Promise<StoredModel> {
-    return (await this.#link()).call((api) => api.storedStatus(absoluteUrl(url)))
+  /** What is kept of a model and what a load would download. Asks the network about one that is not known, and downloads no weights. */
+  async status(model: ModelAddress): Promise<StoredModel> {
+    const request = this.#hub.requestOf(model)
+    return (await this.#link()).call((api) => api.storedStatus(request))
   }
 
   /** Brings a model into storage without loading it, or goes on with that. Throws `storage` when it cannot be kept. */
   async prefetch(source: ModelSource, { onProgress, signal }: PrefetchOptions = {}): Promise<StoredModel> {
-    const request =
-      typeof source === 'string' ? { url: absoluteUrl(source) } : { files: await pickedFiles(source) }
+    const request = await sourceRequest(source, this.#hub)
     const link = await this.#link()
     return withPort(onProgress, signal, (port) => link.call((api) => api.prefetch(request, handOver(port))))
   }
 
   /** Reads a model's files again. What is found damaged is fetched again by the next load. */
-  async verify(url: string): Promise<Verification> {
-    return (await this.#link()).call((api) => api.verifyStored(absoluteUrl(url)))
+  async verify(model: ModelAddress): Promise<Verification> {
+    const url = this.addressOf(model)
+    return (await this.#link()).call((api) => api.verifyStored(url))
   }
 
   /** Keeps a model that is stored whole from being evicted to make room. */
-  async pin(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.setPinned(absoluteUrl(url), true))
+  async pin(model: ModelAddress): Promise<void> {
+    const url = this.addressOf(model)
+    await (await this.#link()).call((api) => api.setPinned(url, true))
   }
 
-  async unpin(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.setPinned(absoluteUrl(url), false))
+  async unpin(model: ModelAddress): Promise<void> {
+    const url = this.addressOf(model)
+    await (await this.#link()).call((api) => api.setPinned(url, false))
   }
 
   /** Gives a model's bytes up and remembers that it was there. Throws `bad_request` for a pinned one. */
-  async evict(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.evictStored(absoluteUrl(url)))
+  async evict(model: ModelAddress): Promise<void> {
+    const url = this.addressOf(model)
+    await (await this.#link()).call((api) => api.evictStored(url))
   }
 
   /** Forgets a model and the files that no other one needs. */
-  async remove(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.removeStored(absoluteUrl(url)))
+  async remove(model: ModelAddress): Promise<void> {
+    const url = this.addressOf(model)
+    await (await this.#link()).call((api) => api.removeStored(url))
+  }
+
+  /** What the store calls a model. */
+  addressOf(model: ModelAddress): string {
+    const request = this.#hub.requestOf(model)
+    return 'hub' in request ? hubAddress(request) : request.url
   }
 
   /**

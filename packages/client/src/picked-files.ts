@@ -1,8 +1,5 @@
 import type { PickedFile } from '@tabserve/protocol'
 
-/** What a model can be loaded from: the address of its folder, or the folder as the user picked or dropped it. */
-export type ModelSource = string | Iterable<Blob> | FileSystemDirectoryHandle
-
 /** The files of a picked folder, with their paths. */
 export async function pickedFiles(source: Iterable<Blob> | FileSystemDirectoryHandle): Promise<PickedFile[]> {
   if ('getFileHandle' in source) return filesIn(source, '')

@@ -6,7 +6,7 @@ import type {
   RequestEvent,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import type { HostLoadOptions, ModelHost } from './control/model-host.ts'
+import type { HostLoadOptions, HostSource, ModelHost, PickedSource } from './control/model-host.ts'
 import type { WorkerLink } from './hub/worker-link.ts'
 import { handOver } from './hub/worker-link.ts'
 import { withPort } from './models.ts'
@@ -23,13 +23,13 @@ export class WorkerHost implements ModelHost {
     this.#revive = revive
   }
 
-  load(url: string, options: HostLoadOptions): Promise<ModelInfo> {
-    return this.loadFrom({ url }, options)
+  load(source: HostSource, options: HostLoadOptions): Promise<ModelInfo> {
+    return this.loadFrom(source, options)
   }
 
   /** @param source an address, or files that the user picked. */
   async loadFrom(
-    source: Pick<LoadRequest, 'url' | 'files'>,
+    source: HostSource | PickedSource,
     { onProgress, signal, ...serving }: HostLoadOptions,
   ): Promise<ModelInfo> {
     if (signal?.aborted === true)
@@ -75,9 +75,9 @@ export class WorkerHost implements ModelHost {
     }
   }
 
-  async folderBytes(url: string): Promise<number> {
+  async folderBytes({ url, hub }: HostSource): Promise<number> {
     await this.#revive()
-    const { totalBytes } = await this.#link().call((api) => api.storedStatus(url))
+    const { totalBytes } = await this.#link().call((api) => api.storedStatus(hub ?? { url }))
     return totalBytes
   }
 }

@@ -1,4 +1,5 @@
 import type { WireError } from './error.ts'
+import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest } from './request.ts'
@@ -78,12 +79,17 @@ export interface LoadRequest extends ServingOptions {
   readonly url: string
   /** Files that the user picked, in place of a folder that is fetched. */
   readonly files?: readonly PickedFile[]
+  /** A repository of the Hugging Face hub; `url` is its address. */
+  readonly hub?: HubSourceRequest
   /**
    * What runs the model. `kernels`: our own, for the decoders that they cover; `heap`: onnxruntime-web, KV inside its wasm heap; `public`:
    * onnxruntime-web through its public API; `auto`: the first of these that can. Default `auto`.
    */
   readonly runner?: RunnerName | 'auto'
-  /** Asks the network for the manifest even where a stored one is at hand. Default false: a stored model loads without one request. */
+  /**
+   * Asks the network for the manifest even where a stored one is at hand; of a repository, whether its revision is another commit now. Default
+   * false: a stored model loads without one request.
+   */
   readonly refresh?: boolean
 }
 

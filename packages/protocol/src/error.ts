@@ -3,6 +3,7 @@ export type ErrorCode =
   | 'bad_request' // the request itself is wrong: an unknown option, an empty prompt, a value out of range
   | 'context_overflow' // the prompt does not fit the model's context
   | 'model_not_found' // nothing answers at the model's address, or the folder lacks a file
+  | 'access_denied' // the model is private or gated: the server wants a token, or another one
   | 'model_not_loaded' // a request names a model that this worker does not hold
   | 'bad_model' // the folder is there but is not a model that we can run
   | 'integrity' // a file's bytes are not what the manifest promises

@@ -81,6 +81,8 @@ function tokenizerProblem(tokenizer: unknown): string | undefined {
   if (!isRecord(tokenizer)) return '"tokenizer" is missing'
   if (typeof tokenizer['file'] !== 'string' || typeof tokenizer['config'] !== 'string')
     return '"tokenizer" needs "file" and "config"'
+  if (tokenizer['chatTemplate'] !== undefined && !isText(tokenizer['chatTemplate']))
+    return '"tokenizer.chatTemplate" must be a path'
   const eos = tokenizer['eosTokenIds']
   if (!Array.isArray(eos) || !eos.every(isIndex)) return '"tokenizer.eosTokenIds" must be a list of token ids'
   if (typeof tokenizer['addBos'] !== 'boolean') return '"tokenizer.addBos" must be true or false'
@@ -92,6 +94,7 @@ function tokenizerProblem(tokenizer: unknown): string | undefined {
 function missingFile({ files, graph, tokenizer }: Manifest): string | undefined {
   const listed = new Set(files.map((file) => file.path))
   const used = [graph.file, ...[graph.externalData].flat(), tokenizer.file, tokenizer.config]
+  if (tokenizer.chatTemplate !== undefined) used.push(tokenizer.chatTemplate)
   const missing = used.find((path) => !listed.has(path))
   return missing === undefined ? undefined : `it uses ${missing}, which "files" does not list`
 }

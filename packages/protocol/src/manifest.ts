@@ -1,3 +1,5 @@
+import type { HubOrigin } from './hugging-face.ts'
+
 /**
  * `manifest.json`, the first file of a model folder: what the model is, and every other file with its size and hash.
  * Everything a runtime must know before it touches a weight is here; nothing is guessed from file names.
@@ -12,11 +14,13 @@ export interface Manifest {
   readonly description?: string
   /** SPDX identifier. */
   readonly license?: string
-  /** Number of weights, tied ones counted once. */
+  /** Number of weights, tied ones counted once; of `decoder-onnx` what the configuration lets expect. */
   readonly parameters: number
   readonly graph: DecoderGraph | OnnxDecoderGraph
   readonly tokenizer: TokenizerSpec
   readonly files: readonly ManifestFile[]
+  /** Of a manifest that was made from a repository of the Hugging Face hub. */
+  readonly source?: HubOrigin
 }
 
 export interface ManifestFile {
@@ -154,4 +158,6 @@ export interface TokenizerSpec {
   readonly eosTokenIds: readonly number[]
   /** Whether a prompt begins with `bosTokenId`. */
   readonly addBos: boolean
+  /** A file with the chat template, which then counts in place of the one in `config`. */
+  readonly chatTemplate?: string
 }

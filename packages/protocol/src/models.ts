@@ -1,10 +1,15 @@
 import type { Answer } from './api.ts'
+import type { HubOrigin, HubSourceRequest } from './hugging-face.ts'
 
 /** Where weights are kept. */
 export type StoreKind = 'indexeddb' | 'opfs' | 'memory'
 
-/** Where a model comes from: the absolute address of its folder, or files that the user picked, of which one is `manifest.json`. */
-export type ModelSourceRequest = { readonly url: string } | { readonly files: readonly PickedFile[] }
+/**
+ * Where a model comes from: the absolute address of its folder, files that the user picked, of which one is `manifest.json`, or a repository of the
+ * Hugging Face hub. A repository's address (see `hubAddress`) is an address too.
+ */
+export type ModelSourceRequest =
+  { readonly url: string } | { readonly files: readonly PickedFile[] } | HubSourceRequest
 
 /** A file that the user picked or dropped; its path as they have it. */
 export interface PickedFile {
@@ -15,7 +20,7 @@ export interface PickedFile {
 /** The models of a worker's weight store, loaded or not. Addresses are absolute. Progress of long work comes on `port`, as for `load`. */
 export interface ModelsApi {
   listStored(): Promise<Answer<readonly StoredModel[]>>
-  storedStatus(url: string): Promise<Answer<StoredModel>>
+  storedStatus(source: { readonly url: string } | HubSourceRequest): Promise<Answer<StoredModel>>
   prefetch(source: ModelSourceRequest, port: MessagePort): Promise<Answer<StoredModel>>
   verifyStored(url: string): Promise<Answer<Verification>>
   setPinned(url: string, isPinned: boolean): Promise<Answer<null>>
@@ -39,6 +44,8 @@ export interface StoredModel {
   readonly isPinned: boolean
   /** Last load or prefetch, in milliseconds since 1970. Absent: never. */
   readonly usedAt?: number
+  /** Of a repository of the Hugging Face hub: the commit, the dtype and why, what else there is. */
+  readonly hub?: HubOrigin
 }
 
 /** What reading a stored model again has found. Chunks that had rotted are fetched again by the next load. */

@@ -13,10 +13,11 @@ export class Tokenizer {
   readonly #byteKind: Vocabulary['kind']
 
   /**
-   * @param file the bytes of `tokenizer.json`, @param config those of `tokenizer_config.json`.
+   * @param file the bytes of `tokenizer.json`, @param config those of `tokenizer_config.json`, @param chatTemplate those of a
+   * template with a file of its own, which counts in place of the one in `config`.
    * Throws `bad_model` when either cannot be read.
    */
-  constructor(file: Uint8Array, config: Uint8Array, spec: TokenizerSpec) {
+  constructor(file: Uint8Array, config: Uint8Array, spec: TokenizerSpec, chatTemplate?: Uint8Array) {
     const settings = parse(config, spec.config) as {
       chat_template?: unknown
       bos_token?: unknown
@@ -30,10 +31,13 @@ export class Tokenizer {
       throw badFile(spec.file, cause)
     }
     try {
-      const template = settings.chat_template
-      this.#template = typeof template === 'string' ? new Template(template) : undefined
+      const template =
+        chatTemplate === undefined
+          ? templateOf(settings.chat_template)
+          : new TextDecoder().decode(chatTemplate)
+      this.#template = template === undefined ? undefined : new Template(template)
     } catch (cause) {
-      throw badFile(spec.config, cause)
+      throw badFile(spec.chatTemplate ?? spec.config, cause)
     }
     this.#spec = spec
     this.#special = { bos_token: tokenText(settings.bos_token), eos_token: tokenText(settings.eos_token) }
@@ -93,6 +97,15 @@ function byteKindOf({ decoder }: { decoder?: unknown }): Vocabulary['kind'] {
   const text = JSON.stringify(decoder ?? null)
   if (text.includes('"ByteLevel"')) return 'byte_level'
   return /"(ByteFallback|Metaspace)"|▁/.test(text) ? 'byte_fallback' : 'raw'
+}
+
+/** One template, or several with names. */
+function templateOf(template: unknown): string | undefined {
+  if (typeof template === 'string') return template
+  if (!Array.isArray(template)) return undefined
+  const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[]
+  const chosen = named.find(({ name }) => name === 'default') ?? named[0]
+  return typeof chosen?.template === 'string' ? chosen.template : undefined
 }
 
 function parse(bytes: Uint8Array, name: string): object {

@@ -6,7 +6,7 @@ import { answer, withProgress } from './answer.ts'
 export function modelsApi(repository: () => ModelRepository): ModelsApi {
   return {
     listStored: () => answer('storage', () => repository().list()),
-    storedStatus: (url) => answer('storage', () => repository().status(url)),
+    storedStatus: (source) => answer('storage', () => repository().status(source)),
     prefetch: (source, port) =>
       answer('storage', () =>
         withProgress(port, (onProgress, signal) => repository().prefetch(source, { onProgress, signal })),

@@ -31,7 +31,7 @@ export class Server {
     this.#repository = repository
   }
 
-  /** Loads the model folder at `request.url`. A model of the same name and version is replaced once the new one is ready. */
+  /** Loads what the request names. A model of the same name and version is replaced once the new one is ready. */
   load(
     request: LoadRequest,
     onProgress: (progress: LoadProgress) => void,
@@ -82,8 +82,8 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    const { url, files, refresh = false } = request
-    const source = files === undefined ? { url } : { files }
+    const { url, files, hub, refresh = false } = request
+    const source = files !== undefined ? { files } : (hub ?? { url })
     const opened = await this.#repository.open(source, { signal, onProgress, refresh })
     const { manifest } = opened
     const { served, report, cache, ...facts } = await this.#make(opened, request, onProgress)

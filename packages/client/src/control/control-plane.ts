@@ -8,7 +8,7 @@ import { Dispatcher } from './dispatcher.ts'
 import { checkRoom, modelBytes } from './memory-budget.ts'
 import type { VersionStatus } from './model-directory.ts'
 import { ModelDirectory } from './model-directory.ts'
-import type { HostLoadOptions, ModelHost } from './model-host.ts'
+import type { HostLoadOptions, HostSource, ModelHost } from './model-host.ts'
 import type { RolloutOptions } from './rollout.ts'
 import { Rollout } from './rollout.ts'
 import type { VersionReport } from './version-metrics.ts'
@@ -61,19 +61,19 @@ export class ControlPlane {
     return this.directory.list().filter((status) => status.name === name)
   }
 
-  /** Loads a registered version by its name, or any model by its address. */
-  async load(source: string, options: HostLoadOptions): Promise<ModelInfo> {
+  /** Loads a registered version by its name, or any model from where it lies. */
+  async load(model: string | HostSource, options: HostLoadOptions): Promise<ModelInfo> {
     const { host, memoryBudgetBytes } = this.#ports
-    const registered = this.directory.findRegistered(source)
-    const url = registered?.url ?? source
-    const id = registered?.id ?? source
+    const registered = typeof model === 'string' ? this.directory.findRegistered(model) : undefined
+    const source = typeof model === 'string' ? { url: registered?.url ?? model } : model
+    const id = registered?.id ?? source.url
     try {
       if (memoryBudgetBytes !== Infinity) {
-        const bytes = registered?.bytes ?? (await host.folderBytes(url))
+        const bytes = registered?.bytes ?? (await host.folderBytes(source))
         checkRoom(id, bytes, this.#besides(id), memoryBudgetBytes)
       }
       if (this.directory.info(id) === undefined) this.directory.setState(id, 'LOADING')
-      return await this.adopt(await host.load(url, options))
+      return await this.adopt(await host.load(source, options))
     } catch (error) {
       // One that is loaded already goes on serving.
       const failure = EngineError.fromWire(toWireError(error, 'backend_failed'))
@@ -189,7 +189,7 @@ export class ControlPlane {
     const registered = this.directory.findRegistered(to)
     if (registered?.id !== to)
       throw new EngineError('model_not_found', `${to} is not known: register its index or load it first.`)
-    const bytes = registered.bytes ?? (await this.#ports.host.folderBytes(registered.url))
+    const bytes = registered.bytes ?? (await this.#ports.host.folderBytes({ url: registered.url }))
     const kvBytes = this.directory.info(from)?.kvBytes ?? 0
     checkRoom(to, bytes + kvBytes, this.directory.loaded(), this.#ports.rolloutBudgetBytes)
   }

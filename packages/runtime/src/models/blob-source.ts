@@ -7,6 +7,7 @@ import { aborted } from './retry.ts'
 /** A model folder of files that the user picked or dropped. */
 export class BlobSource implements ModelSource {
   readonly address: string
+  readonly origin = 'local'
   readonly #files: ReadonlyMap<string, Blob>
 
   /** @param address under which the store keeps it. Paths of `files` are those of the manifest. */

@@ -9,6 +9,7 @@ import { inParallel } from './in-parallel.ts'
 import type { ChunkRequest, ModelSource } from './model-source.ts'
 import type { RetryPolicy } from './retry.ts'
 import { RETRY_POLICY, Retries, TransientFailure } from './retry.ts'
+import { encodedPath, readWhole } from './small-file.ts'
 
 /** Requests for one chunk at once: enough to fill a line. */
 const PARALLEL = 4
@@ -23,30 +24,25 @@ const PROGRESS_BYTES = 2 ** 16
  */
 export class HttpSource implements ModelSource {
   readonly address: string
+  readonly origin = 'network'
   readonly #http: Http
   readonly #policy: RetryPolicy
+  readonly #token: string | undefined
   /** The server has once answered a range with the whole file. */
   #ignoresRanges = false
 
   /** @param address of the folder, absolute, with a slash at its end. */
-  constructor(address: string, http: Http, policy: RetryPolicy = RETRY_POLICY) {
+  constructor(address: string, http: Http, policy: RetryPolicy = RETRY_POLICY, token?: string) {
     this.address = address
     this.#http = http
     this.#policy = policy
+    this.#token = token
   }
 
   async readText(path: string, signal: AbortSignal): Promise<string> {
-    const retries = new Retries(this.#policy, signal, () => {})
-    for (;;) {
-      try {
-        const answer = await this.#http.get(this.#url(path), { name: path, signal, cache: 'no-cache' })
-        const pieces: Uint8Array[] = []
-        for await (const piece of answer.pieces()) pieces.push(piece)
-        return await new Blob(pieces as BlobPart[]).text()
-      } catch (error) {
-        await retries.wait(error)
-      }
-    }
+    const request = { name: path, signal, cache: 'no-cache', token: this.#token } as const
+    const { bytes } = await readWhole(this.#http, this.#url(path), request, this.#policy)
+    return new TextDecoder().decode(bytes)
   }
 
   async *readChunks(request: ChunkRequest): AsyncGenerator<Uint8Array<ArrayBuffer>> {
@@ -122,28 +118,28 @@ export class HttpSource implements ModelSource {
   ): Promise<{ readonly answer: HttpAnswer; readonly end: number }> {
     const isAll = position === 0 && rangeEnd === file.bytes
     // `no-store`: the weight store keeps it; a second copy in the HTTP cache would only take room, and could be a bad one.
-    const options = { name: file.path, signal, cache: 'no-store' as const }
+    const options = { name: file.path, signal, cache: 'no-store' as const, token: this.#token }
     const range = isAll || this.#ignoresRanges ? undefined : ([position, rangeEnd - 1] as const)
     const ifRange = range === undefined ? undefined : version.condition
     const answer = await this.#http.get(this.#url(file.path), { ...options, range, ifRange })
     if (!version.admits(answer.validator)) {
-      await answer.pieces().return(undefined)
+      answer.close()
       throw changedOnServer(answer, file)
     }
     if (range !== undefined && (answer.isWhole || answer.isCompressed)) this.#ignoresRanges = true
     if (answer.totalBytes !== undefined && answer.totalBytes !== file.bytes) {
-      await answer.pieces().return(undefined)
+      answer.close()
       throw wrongSize(answer, file, String(answer.totalBytes))
     }
     if (!answer.isWhole && answer.isCompressed) {
-      await answer.pieces().return(undefined)
+      answer.close()
       throw new TransientFailure(wrongSize(answer, file, 'a part of something compressed'))
     }
     return { answer, end: answer.isWhole ? file.bytes : rangeEnd }
   }
 
   #url(path: string): string {
-    return new URL(path, this.address).href
+    return new URL(encodedPath(path), this.address).href
   }
 }
 

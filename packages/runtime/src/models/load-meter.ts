@@ -10,19 +10,22 @@ const WINDOW_MS = 3000
 /** Counts a load's bytes by where they came from, and tells of them. */
 export class LoadMeter {
   readonly #totalBytes: number
+  readonly #broughtBytes: number
   readonly #onProgress: (progress: LoadProgress) => void
   readonly #bytes: Record<Source, number> = { network: 0, store: 0, local: 0 }
   readonly #recent: { readonly at: number; readonly source: Source; readonly bytes: number }[] = []
   #toldAt = -Infinity
   #waitedMs = 0
 
-  constructor(totalBytes: number, onProgress: (progress: LoadProgress) => void) {
+  /** @param broughtBytes that the network brought before this was made: they are reported, and are no progress. */
+  constructor(totalBytes: number, onProgress: (progress: LoadProgress) => void, broughtBytes = 0) {
     this.#totalBytes = totalBytes
+    this.#broughtBytes = broughtBytes
     this.#onProgress = onProgress
   }
 
   get networkBytes(): number {
-    return this.#bytes.network
+    return this.#bytes.network + this.#broughtBytes
   }
 
   get storedBytes(): number {

@@ -1,4 +1,4 @@
-import { createSHA256 } from 'hash-wasm'
+import { createSHA1, createSHA256 } from 'hash-wasm'
 import type { Breath } from '../breath.ts'
 import { createBreath } from '../breath.ts'
 
@@ -38,4 +38,12 @@ export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> 
   const [hash, breath] = [await streamingSha256(), createBreath()]
   await hashGently(hash, bytes, breath).finally(() => breath.dispose())
   return hash.hex()
+}
+
+/** The id that git, and so a hub's listing, gives a file that lies in the repository itself: a SHA-1. */
+export async function gitBlobId(bytes: Uint8Array): Promise<string> {
+  const hash = await createSHA1()
+  hash.update(`blob ${bytes.byteLength}\0`)
+  hash.update(bytes)
+  return hash.digest('hex')
 }

@@ -67,10 +67,20 @@ export class WeightStore {
     return StoredFile.open(this.#store, identity, this.#chunkBytes)
   }
 
+  /** The hash of a file that was kept as `provisional` before anybody knew it. */
+  async adoptedAs(provisional: string): Promise<string | undefined> {
+    return (await this.#journals()).find(([, { stem }]) => stem === provisional)?.[0]
+  }
+
   /** The record of a model that was whole once and was not evicted. */
   async model(address: string): Promise<ModelRecord | undefined> {
     const record = await this.#record('model', address)
     return record?.isEvicted === true ? undefined : record
+  }
+
+  /** The record of a model that was whole once, also of an evicted one. */
+  whole(address: string): Promise<ModelRecord | undefined> {
+    return this.#record('model', address)
   }
 
   /** A model that was whole, or whose download has begun; also an evicted one. */

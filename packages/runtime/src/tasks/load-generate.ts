@@ -3,9 +3,9 @@ import { checkNumber, checkOneOf } from '@tabserve/engine'
 import type { LoadRequest, Manifest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
-import { Tokenizer } from '../tokenizer.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
+import { readTokenizer } from './read-tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 
 /** Prefill loses nothing down to 32 tokens a chunk, and a chunk is how long an abort may have to wait. */
@@ -19,8 +19,7 @@ const TARGET_GAP_MS = 100
 export const loadGenerate: Task = async ({ manifest, files }, device, request, onProgress) => {
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
-  const [tokenizerJson, tokenizerConfig] = [await files.bytes(spec.file), await files.bytes(spec.config)]
-  const tokenizer = new Tokenizer(tokenizerJson, tokenizerConfig, spec)
+  const tokenizer = await readTokenizer(files, spec)
 
   let started = performance.now()
   const onRead = () => {
