@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { expect, test } from 'playwright/test'
 import { readLlama2c } from '../../packages/convert/src/checkpoint/llama2c.ts'
 import { readConfig } from '../../packages/convert/src/huggingface/config.ts'
-import { openHuggingFace } from '../../packages/convert/src/huggingface/weights.ts'
+import { openWeights } from '../../packages/convert/src/huggingface/weights.ts'
 import { ConvertError, convertHuggingFace } from '../../packages/convert/src/index.ts'
+import { DiskFolder } from '../../packages/convert/src/node/disk-folder.ts'
 import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
 import { readTokenizer } from '../../packages/convert/src/tokenizer/read-tokenizer.ts'
 import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
@@ -136,7 +137,7 @@ test('a safetensors file that is cut or lies is refused in one sentence', async 
   const good = safetensorsBytes(new Map([['a', { shape: [4], data: new Float32Array(4) }]]))
   const opened = async (bytes: Uint8Array): Promise<void> => {
     await write('model.safetensors', bytes)
-    openHuggingFace(join(folder, 'source')).dispose()
+    openWeights(new DiskFolder(join(folder, 'source'))).dispose()
   }
   const headed = (header: unknown): Uint8Array => {
     const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header))
@@ -165,5 +166,5 @@ test('a safetensors file that is cut or lies is refused in one sentence', async 
     'model.safetensors.index.json',
     JSON.stringify({ weight_map: { a: '../../etc/x.safetensors' } }),
   )
-  expect(() => openHuggingFace(join(folder, 'source'))).toThrow('no file of its folder')
+  expect(() => openWeights(new DiskFolder(join(folder, 'source')))).toThrow('no file of its folder')
 })

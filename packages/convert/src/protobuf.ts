@@ -131,7 +131,8 @@ function readField(
   found: Record<string, unknown>,
 ): void {
   const scalar = SCALARS[type]
-  const take = (): unknown => (scalar === undefined ? read(schema, type, reader, lengthEnd(reader)) : scalar.read(reader))
+  const take = (): unknown =>
+    scalar === undefined ? read(schema, type, reader, lengthEnd(reader)) : scalar.read(reader)
   if (!isRepeated) {
     found[name] = take()
     return

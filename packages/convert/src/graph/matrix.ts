@@ -27,7 +27,7 @@ export function* rowRanges({ rows, columns }: Matrix): Generator<readonly [begin
   for (let begin = 0; begin < rows; begin += step) yield [begin, Math.min(rows, begin + step)]
 }
 
-const ELEMENTS_AT_ONCE = 4 << 20
+const ELEMENTS_AT_ONCE = 1 << 20
 
 /** Matrices with the same inputs stacked into one, so that a graph reads the activations once. */
 export function stack(name: string, matrices: readonly Matrix[]): Matrix {
