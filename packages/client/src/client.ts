@@ -18,6 +18,7 @@ import { Models, withPort } from './models.ts'
 import type { ModelSource } from './picked-files.ts'
 import { pickedFiles } from './picked-files.ts'
 import { checkedStorage } from './storage-options.ts'
+import { refuse, unknownOf } from './unknown-options.ts'
 
 export interface ClientOptions {
   /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
@@ -192,15 +193,6 @@ const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url' | 'files'>, tr
   maxTokensPerStep: true,
   targetGapMs: true,
   speculation: true,
-}
-
-function unknownOf(options: object, known: object): object {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(known, name)))
-}
-
-function refuse(unknown: object, where: string): void {
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) throw new EngineError('bad_request', `${where} has no option ${name}.`)
 }
 
 /** The worker has another base than the page. */

@@ -7,7 +7,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['protocol'],
   kernels: [],
   runtime: ['engine', 'kernels', 'kernels/assets', 'protocol'],
-  worker: ['runtime', 'engine', 'protocol'],
+  worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
   tabserve: ['client', 'worker', 'runtime/assets'],

@@ -1,4 +1,4 @@
-export { checkNumber, checkOneOf } from './check-option.ts'
+export { checkNumber, checkOneOf, checkString, refusal } from './check-option.ts'
 export { Engine, promptLimit } from './engine.ts'
 export type { EnginePorts, Prompt } from './engine.ts'
 export { TokenHistory } from './logits-processors.ts'

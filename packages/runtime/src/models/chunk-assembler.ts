@@ -1,5 +1,12 @@
 import { chunkLength } from '../storage/file-journal.ts'
-import type { ChunkRequest } from './model-source.ts'
+
+/** Which chunks of a file of so many bytes. */
+interface Wanted {
+  readonly file: { readonly bytes: number }
+  readonly chunkBytes: number
+  /** Ascending. */
+  readonly indices: readonly number[]
+}
 
 /** Puts chunks together from pieces of a file that come in order. Keeps a half chunk over a broken connection. */
 export class ChunkAssembler {
@@ -10,7 +17,7 @@ export class ChunkAssembler {
   #filled = 0
   #chunk: Uint8Array<ArrayBuffer> | undefined
 
-  constructor({ file, chunkBytes, indices }: Pick<ChunkRequest, 'file' | 'chunkBytes' | 'indices'>) {
+  constructor({ file, chunkBytes, indices }: Wanted) {
     this.#size = { bytes: file.bytes, chunkBytes }
     this.#indices = indices
   }

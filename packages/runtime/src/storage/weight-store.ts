@@ -1,5 +1,6 @@
 import type { ChunkStore } from './chunk-store.ts'
 import { isQuotaError } from './chunk-store.ts'
+import { FileDraft } from './file-draft.ts'
 import type { FileJournal } from './file-journal.ts'
 import { isJournalOf, keptBytes } from './file-journal.ts'
 import type { ModelRecord, RecordKind } from './model-record.ts'
@@ -59,6 +60,11 @@ export class WeightStore {
 
   file(identity: FileIdentity): Promise<StoredFile> {
     return StoredFile.open(this.#store, identity, this.#chunkBytes)
+  }
+
+  /** A file of this size that is about to be made. */
+  draft(bytes: number): Promise<FileDraft> {
+    return FileDraft.begin(this.#store, bytes, this.#chunkBytes)
   }
 
   /** The record of a model that was whole once and was not evicted. */
