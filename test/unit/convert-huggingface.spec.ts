@@ -13,7 +13,7 @@ import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthe
 import { TINY_CONFIGS, tinyModel } from '../../packages/convert/test/architecture-fixture.ts'
 import { DecoderSession } from '../../packages/convert/test/decoder-session.ts'
 import { goldenIds, greedy } from '../../packages/convert/test/golden.ts'
-import { llama2cHuggingFace } from '../../packages/convert/test/llama2c-export.ts'
+import { writeHuggingFaceFolder, writeSafetensors } from '../../packages/convert/test/huggingface-folder.ts'
 import { SHARED_ABSENT, hasShared, shared } from '../../packages/convert/test/shared.ts'
 import { safetensorsBytes } from '../../packages/convert/test/write-safetensors.ts'
 import type { PlainTensor } from '../../packages/convert/test/write-safetensors.ts'
@@ -30,16 +30,8 @@ async function write(name: string, content: string | Uint8Array): Promise<void> 
 }
 
 async function writeSource(config: object, tensors: Map<string, PlainTensor>, shards: number): Promise<void> {
-  await write('config.json', JSON.stringify(config))
-  if (shards === 1) return write('model.safetensors', safetensorsBytes(tensors))
-  const weightMap: Record<string, string> = {}
-  for (let shard = 0; shard < shards; shard++) {
-    const file = `model-${shard}.safetensors`
-    const own = new Map([...tensors].filter((_, index) => index % shards === shard))
-    for (const name of own.keys()) weightMap[name] = file
-    await write(file, safetensorsBytes(own))
-  }
-  await write('model.safetensors.index.json', JSON.stringify({ weight_map: weightMap }))
+  await mkdir(join(folder, 'source'), { recursive: true })
+  await writeSafetensors(join(folder, 'source'), config, tensors, shards)
 }
 
 const convert = (weights: 'fp32' | 'int8' = 'fp32') =>
@@ -56,31 +48,16 @@ for (const shards of [1, 3]) {
   test(`stories260K as safetensors in ${shards} file(s) writes the golden story`, async () => {
     test.skip(!hasShared(), SHARED_ABSENT)
     const checkpoint = readLlama2c(await readFile(shared('models/llama2c/stories260K.bin')))
-    const { dim, hiddenDim, layers, heads, kvHeads, vocabSize, contextLength } = checkpoint.header
-    const config = {
-      model_type: 'llama',
-      hidden_size: dim,
-      intermediate_size: hiddenDim,
-      num_hidden_layers: layers,
-      num_attention_heads: heads,
-      num_key_value_heads: kvHeads,
-      vocab_size: vocabSize,
-      max_position_embeddings: contextLength,
-      rms_norm_eps: 1e-5,
-      tie_word_embeddings: true,
-      eos_token_id: 2,
-    }
-    await writeSource(config, llama2cHuggingFace(checkpoint), shards)
     const vocabulary = readTokenizer(await readFile(shared('models/llama2c/tok512.bin')))
-    const tokenizer = vocabularyTokenizer(vocabulary, contextLength)
-    await write('tokenizer.json', tokenizer.json)
-    await write('tokenizer_config.json', tokenizer.configJson)
+    await mkdir(join(folder, 'source'))
+    await writeHuggingFaceFolder(join(folder, 'source'), checkpoint, vocabulary, shards)
     await write('generation_config.json', JSON.stringify({ eos_token_id: [2, 3] }))
     await write('chat_template.jinja', '{{ messages[0].content }}')
     const { manifest } = await convert()
     expect(manifest.tokenizer).toMatchObject({ bosTokenId: 1, addBos: true, eosTokenIds: [2, 3] })
     const out = join(folder, 'out')
-    expect(await readFile(join(out, 'tokenizer.json'), 'utf8')).toBe(tokenizer.json)
+    const [source, target] = ['source', 'out'].map((name) => join(folder, name, 'tokenizer.json'))
+    expect(await readFile(target!, 'utf8')).toBe(await readFile(source!, 'utf8'))
     const written = JSON.parse(await readFile(join(out, 'tokenizer_config.json'), 'utf8')) as object
     expect(written).toMatchObject({ chat_template: '{{ messages[0].content }}', bos_token: '<s>' })
     const ids = await goldenIds()
