@@ -117,7 +117,7 @@ export class Loader {
     const chosen = this.#engine.model?.url.startsWith('picked:') ? this.#engine.model.url : this.#select.value
     this.#select.replaceChildren(
       ...MODELS.map(modelOption),
-      ...ownModels().map(({ id, url }) => option(url, `${id} (yours)`)),
+      ...ownModels().map(({ id, url }) => option(url, `Yours: ${id}`)),
       option(OTHER, 'Another model folder…'),
     )
     this.#select.value = chosen

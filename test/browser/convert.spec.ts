@@ -10,6 +10,8 @@ import { readTokenizer } from '../../packages/convert/src/tokenizer/read-tokeniz
 import { llama2cGguf } from '../../packages/convert/test/llama2c-export.ts'
 import { writeHuggingFaceFolder } from '../../packages/convert/test/huggingface-folder.ts'
 import { shared } from '../../packages/convert/test/shared.ts'
+import { watchBrowserMemory } from '../../packages/dev/src/browser-memory.ts'
+import { writeLargeCheckpoint } from '../../packages/dev/src/large-checkpoint.ts'
 import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
 
 let folder = ''
@@ -221,6 +223,27 @@ test('a page whose policy forbids eval converts all the same', async ({ page }) 
   await page.reload()
   await pick(page, await sourceAt('gguf'))
   expect((await convert(page, {})).stored).toMatchObject({ state: 'stored' })
+})
+
+test('a model of 460 MB is converted in less than half the memory that it has', async ({ page }) => {
+  test.skip(process.platform !== 'linux', 'this system does not tell how much memory a process has held')
+  test.setTimeout(180_000)
+  const path = join(folder, 'large')
+  const bytes = await writeLargeCheckpoint(path, 20)
+  await pick(page, path)
+  await page.evaluate(async () => void (window.client = await window.tabserve.createClient()))
+  const grown = watchBrowserMemory()
+  const stored = await page.evaluate(() =>
+    window.client.models.convert(document.querySelector('input')?.files ?? [], { weights: 'int8' }),
+  )
+  const { pageBytes, otherBytes } = grown?.() ?? { pageBytes: Infinity, otherBytes: Infinity }
+  expect(pageBytes).toBeGreaterThan(2 ** 24) // else the wrong processes were watched
+  expect(pageBytes + otherBytes).toBeLessThan(bytes / 2) // some 180 MB, whatever the size
+  // Several chunks a file, read back.
+  expect(await page.evaluate((url) => window.client.models.verify(url), stored.url)).toMatchObject({
+    isRight: true,
+    checkedBytes: stored.totalBytes,
+  })
 })
 
 const TELL = { prompt: 'Once upon a time', temperature: 0, maxTokens: 24, ignoreEos: true }

@@ -162,12 +162,12 @@ test("the reader's own .gguf file is converted, answers, and is there on the nex
   await ask(page, 'Once upon a time')
   await expectFinished(page)
   await openChat(page, site.url)
-  await page.getByTestId('model').selectOption('llama-2-tiny-random@1 (yours)')
+  await page.getByTestId('model').selectOption('Yours: llama-2-tiny-random@1')
   await load(page)
   await expect(page.getByTestId('facts')).toContainText('from IndexedDB')
   await page.getByTestId('clear-cache').click()
   await expect(page.getByTestId('cache-report')).toContainText('deleted')
-  await expect(page.getByTestId('model')).not.toContainText('yours')
+  await expect(page.getByTestId('model')).not.toContainText('Yours')
 })
 
 test('a file or a folder can be dropped, and what is no model is told with its code', async ({

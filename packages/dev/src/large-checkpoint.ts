@@ -1,5 +1,6 @@
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syntheticVocabulary, vocabularyTokenizer } from '@tabserve/convert'
 
 const HIDDEN = 1024
 const FEED_FORWARD = 2816
@@ -7,17 +8,15 @@ const HEAD = 64
 const HEADS = HIDDEN / HEAD
 const KV_HEADS = 4
 const VOCABULARY = 4096
+const CONTEXT = 512
 const BLOCK = 2 ** 20
 
 /**
  * A Hugging Face folder of a Llama in bfloat16 with so many layers of 11 million weights, which say nothing: the same noise again and again. Written
  * in a moment, whatever its size. Returns the bytes of its weights.
  */
-export async function writeLargeCheckpoint(
-  folder: string,
-  layers: number,
-  tokenizer: { readonly json: string; readonly configJson: string },
-): Promise<number> {
+export async function writeLargeCheckpoint(folder: string, layers: number): Promise<number> {
+  const tokenizer = vocabularyTokenizer(syntheticVocabulary(VOCABULARY), CONTEXT)
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'config.json'), JSON.stringify(configOf(layers)))
   await writeFile(join(folder, 'tokenizer.json'), tokenizer.json)
@@ -40,8 +39,6 @@ export async function writeLargeCheckpoint(
   return offset
 }
 
-export const LARGE_VOCABULARY = VOCABULARY
-
 function configOf(layers: number): object {
   return {
     model_type: 'llama',
@@ -51,7 +48,7 @@ function configOf(layers: number): object {
     num_attention_heads: HEADS,
     num_key_value_heads: KV_HEADS,
     vocab_size: VOCABULARY,
-    max_position_embeddings: 512,
+    max_position_embeddings: CONTEXT,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: true,
     eos_token_id: 2,

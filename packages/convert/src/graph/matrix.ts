@@ -22,7 +22,10 @@ export function matrixOf(name: string, rows: number, columns: number, data: Floa
 }
 
 /** Row ranges of a few megabytes that cover the matrix. */
-export function* rowRanges({ rows, columns }: Matrix): Generator<readonly [begin: number, end: number]> {
+export function* rowRanges({
+  rows,
+  columns,
+}: Pick<Matrix, 'rows' | 'columns'>): Generator<readonly [begin: number, end: number]> {
   const step = Math.max(1, Math.trunc(ELEMENTS_AT_ONCE / columns))
   for (let begin = 0; begin < rows; begin += step) yield [begin, Math.min(rows, begin + step)]
 }
