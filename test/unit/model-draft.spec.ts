@@ -8,6 +8,7 @@ import { randomDecoder } from '../../packages/convert/src/random-model.ts'
 import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
 import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
 import { writeModel } from '../../packages/convert/src/write-model.ts'
+import type { LoadProgress } from '../../packages/protocol/src/index.ts'
 import { Http, ModelRepository, WeightStore, memoryChunkStore } from '../../packages/runtime/src/index.ts'
 import type { ChunkStore, ModelDraft } from '../../packages/runtime/src/index.ts'
 
@@ -118,6 +119,29 @@ test('a store that is cleared in the meantime is an error, not a model with hole
   )
   await expect(making).rejects.toMatchObject({ code: 'storage', message: /cleared in the meantime/ })
   expect(await keysOf(chunks)).toEqual([])
+})
+
+test('where the browser keeps nothing, a model is made for as long as the worker lives, and that is said', async () => {
+  const store = new WeightStore(memoryChunkStore(), { chunkBytes: CHUNK })
+  const repository = new ModelRepository({
+    store,
+    http: new Http({}),
+    problem: 'indexeddb does not work here',
+  })
+  const progress: LoadProgress[] = []
+  const onProgress = (event: LoadProgress) => progress.push(event)
+  await repository.make({ ...asked(), onProgress }, make())
+  expect(progress).toMatchObject([
+    {
+      phase: 'not-stored',
+      warning: { reason: 'unavailable', message: expect.stringContaining('gone with this worker') },
+    },
+  ])
+  for (let load = 0; load < 2; load++) {
+    const opened = await repository.open({ url: ADDRESS }, { ...asked(), refresh: false })
+    expect((await opened.files.bytes('tokenizer.json')).length).toBeGreaterThan(1000)
+    await opened.finish()
+  }
 })
 
 test('a rotten chunk of a made model is struck, and the picked model says that it has to be picked again', async () => {

@@ -82,6 +82,7 @@ export class ModelDraft {
         await this.#store.finishDownload(address)
       } catch (error) {
         await this.#store.dropDownload(address)
+        this.#assertWanted() // who waits for a lock is told of the signal in the platform's words
         throw error
       }
     })
