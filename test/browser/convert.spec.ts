@@ -128,6 +128,36 @@ test('a signal in the middle is one aborted error, nothing is kept, and the next
   expect((await convert(page, {})).stored).toMatchObject({ state: 'stored' })
 })
 
+test('a tab that is closed in the middle leaves nothing to be seen, and the next visit clears up', async ({
+  page,
+}) => {
+  await pick(page, await sourceAt('gguf'))
+  await page.evaluate(async () => {
+    window.client = await window.tabserve.createClient()
+    const files = document.querySelector('input')?.files ?? []
+    await new Promise<void>((resolve) => {
+      const onProgress = (progress: LoadProgress) =>
+        progress.phase === 'convert' && progress.file === 'model.onnx.data' && resolve()
+      void window.client.models.convert(files, { weights: 'fp32', onProgress })
+    })
+    window.client.dispose()
+  })
+  await page.reload()
+  expect((await storedKeys(page)).length).toBeGreaterThan(0)
+  await expect
+    .poll(async () => {
+      // The dead worker's locks are let go of a little later.
+      const listed = await page.evaluate(async () => {
+        const client = await window.tabserve.createClient()
+        const models = await client.models.list()
+        client.dispose()
+        return models
+      })
+      return [...listed, ...(await storedKeys(page))]
+    })
+    .toEqual([])
+})
+
 test('what cannot be converted is one error that says which file and what to do, and nothing is kept', async ({
   page,
 }) => {

@@ -82,7 +82,7 @@ export class Client {
   /**
    * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
    * before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the user picked or
-   * dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
+   * dropped; the `url` of what it returns loads that model again; `models.convert` makes one of other files. Starts a new worker if the old one is gone.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
     const { onProgress, signal, ...serving } = options
