@@ -103,6 +103,25 @@ test('a conversion into the file system stands beside one into IndexedDB', async
   expect(await storedKeys(page)).toEqual([])
 })
 
+test('a folder that a page holds a handle of is converted under its name, and a model folder is loaded', async ({
+  page,
+}) => {
+  const source = await sourceAt('safetensors')
+  await onCommandLine(source, 'int8')
+  await pick(page, source)
+  await copyToHandle(page, 'My model')
+  await pick(page, join(folder, 'out'))
+  await copyToHandle(page, 'out')
+  const ids = await page.evaluate(async () => {
+    const root = await navigator.storage.getDirectory()
+    const client = await window.tabserve.createClient()
+    const stored = await client.models.convert(await root.getDirectoryHandle('My model'))
+    const loaded = await client.load(await root.getDirectoryHandle('out'))
+    return [stored.id, loaded.id]
+  })
+  expect(ids).toEqual(['My-model@1', 'made@2'])
+})
+
 test('a signal in the middle is one aborted error, nothing is kept, and the next conversion works', async ({
   page,
 }) => {
@@ -308,6 +327,19 @@ async function pick(page: Page, path: string): Promise<void> {
     document.body.innerHTML = isFile ? '<input type="file" multiple>' : '<input type="file" webkitdirectory>'
   }, isFile)
   await page.setInputFiles('input', path)
+}
+
+/** Copies the picked files into a folder of the origin's private file system, which gives handles without asking anybody. */
+async function copyToHandle(page: Page, name: string): Promise<void> {
+  await page.evaluate(async (name) => {
+    const root = await navigator.storage.getDirectory()
+    const target = await root.getDirectoryHandle(name, { create: true })
+    for (const file of document.querySelector('input')?.files ?? []) {
+      const writable = await (await target.getFileHandle(file.name, { create: true })).createWritable()
+      await writable.write(file)
+      await writable.close()
+    }
+  }, name)
 }
 
 /** Converts what is picked, in a client of its own. */
