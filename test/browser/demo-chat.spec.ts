@@ -191,11 +191,12 @@ test('a file or a folder can be dropped, and what is no model is told with its c
 })
 
 test('a file is chosen without a pointer', async ({ page, site }) => {
+  // Long before the key: until the browser has heard that somebody listens, it opens a window of its own.
+  const chooser = page.waitForEvent('filechooser')
   await openChat(page, site.url)
   await page.getByTestId('load').focus()
   await page.keyboard.press('Tab')
   await expect(page.getByTestId('pick-file')).toBeFocused()
-  const chooser = page.waitForEvent('filechooser')
   await page.keyboard.press('Enter')
   await (await chooser).setFiles({ name: 'x.gguf', mimeType: '', buffer: Buffer.from('not a model') })
   await expect(page.getByTestId('alert-code')).toHaveText('bad_model')
