@@ -28,8 +28,9 @@ export default defineConfig(({ mode }): UserConfig => ({
       if (existsSync(models)) await cp(models, join(SITE, 'models/stories'), { recursive: true })
     }),
     afterBuild('script-tag', async () => {
-      await build(library('global.ts', 'iife', 'tabserve.global.js'))
-      await build(library('worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('tabserve/src/global.ts', 'iife', 'tabserve.global.js'))
+      await build(library('tabserve/src/worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('convert/src/converter.ts', 'es', CONVERTER))
     }),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],
@@ -64,6 +65,8 @@ interface Asset {
   readonly names: readonly string[]
   readonly originalFileNames: readonly string[]
 }
+/** Beside the script tag's worker, which fetches it by this name only when something is to be converted. */
+const CONVERTER = 'tabserve.convert.js'
 
 const harness: InlineConfig = {
   ...shared,
@@ -82,10 +85,15 @@ function library(entry: string, format: 'iife' | 'es', fileName: string): Inline
       ...output,
       copyPublicDir: false,
       lib: {
-        entry: join(ROOT, 'packages/tabserve/src', entry),
+        entry: join(ROOT, 'packages', entry),
         formats: [format],
         name: 'tabserve',
         fileName: () => fileName,
+      },
+      // Complete in itself: what it shared with the worker would be another copy under an address with a query.
+      rollupOptions: {
+        external: ['@tabserve/convert/browser'],
+        output: { paths: { '@tabserve/convert/browser': `./${CONVERTER}` } },
       },
     },
   }

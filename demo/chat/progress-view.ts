@@ -34,6 +34,10 @@ export class ProgressView {
       case 'verify':
         this.#line = `${this.#bytes}, checking ${progress.file}`
         break
+      case 'convert':
+        this.#line = `${bytes(progress.loadedBytes)} of ${bytes(progress.totalBytes)} converted`
+        this.#value = progress.loadedBytes / progress.totalBytes
+        break
       case 'create':
         this.#line = 'Creating the session'
         this.#value = undefined

@@ -74,6 +74,7 @@ export async function checkWeightStore(open: () => ChunkStore): Promise<void> {
   await later.remove('https://x/one/')
   expect((await chunks.chunkKeys()).length === 0, 'nothing is left of removed models')
   await checkAdoption(open, later)
+  await checkDrafts(chunks, open, options)
   await chunks.clear()
 }
 
@@ -108,6 +109,48 @@ async function checkAdoption(open: () => ChunkStore, store: WeightStore): Promis
   await reopened.remove('https://x/first/')
   await reopened.remove('https://x/again/')
   expect((await open().chunkKeys()).length === 0, 'nothing is left of adopted files')
+}
+
+/** Files whose hash is not known until they are there. */
+async function checkDrafts(
+  chunks: ChunkStore,
+  open: () => ChunkStore,
+  options: ConstructorParameters<typeof WeightStore>[1],
+): Promise<void> {
+  const never = new AbortController().signal
+  const store = new WeightStore(chunks, options)
+  const draftOf = async (letter: string, bytes: number) => {
+    const draft = await store.draft(bytes)
+    for (let from = 0, index = 0; from < bytes; from += CHUNK, index++) {
+      const chunk = content(letter, index, Math.min(CHUNK, bytes - from))
+      await draft.keep(chunk, await hashOf(chunk))
+    }
+    return draft
+  }
+  const draft = await draftOf('f', 2500)
+  const loose = await draftOf('g', 1500)
+  expect((await chunks.chunkKeys()).length === 5, 'chunks of drafts are there')
+  expect((await store.usedBytes()) === 0, 'no journal speaks of a draft')
+  if (globalThis.navigator?.locks !== undefined) {
+    await new WeightStore(open(), options).ready()
+    expect((await chunks.chunkKeys()).length === 5, 'a draft that somebody works on is left alone')
+  }
+  await store.beginDownload(record('https://x/made/', [file('f', 2500)]))
+  await draft.adopt(file('f', 2500).sha256, never)
+  await store.finishDownload('https://x/made/')
+  await loose.discard()
+  expect((await chunks.chunkKeys()).length === 3, 'a draft that is discarded is gone')
+
+  await chunks.write({ chunks: [['draft1x2-000000', new Uint8Array(CHUNK)]] })
+  const later = new WeightStore(open(), options)
+  await later.ready()
+  expect((await chunks.chunkKeys()).length === 3, 'a draft that nobody works on goes at open')
+  const made = await later.file(file('f', 2500))
+  expect(made.isWhole && (await made.read(2))?.length === 500, 'a made file is read by its chunks')
+  await (await draftOf('f', 2500)).adopt(file('f', 2500).sha256, never)
+  expect((await chunks.chunkKeys()).length === 3, 'a file that is there already is not kept twice')
+  await later.remove('https://x/made/')
+  expect((await chunks.chunkKeys()).length === 0, 'nothing is left of a made file')
 }
 
 interface TestFile {

@@ -12,7 +12,7 @@ import { randomDecoder } from '../../packages/convert/src/random-model.ts'
 import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
 import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
 import { writeModel } from '../../packages/convert/src/write-model.ts'
-import type { ConvertedManifest } from '../../packages/convert/src/write-model.ts'
+import type { ConvertedManifest } from '../../packages/convert/src/make-model.ts'
 import { relativeRmse } from '../../packages/convert/test/decoder-session.ts'
 import { TensorReader } from '../../packages/convert/test/read-tensor.ts'
 

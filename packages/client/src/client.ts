@@ -27,6 +27,7 @@ import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models } from './models.ts'
 import { askRemote } from './remote/remote-request.ts'
 import { checkedStorage } from './storage-options.ts'
+import { refuse, unknownOf } from './unknown-options.ts'
 import { WorkerHost } from './worker-host.ts'
 
 export interface ClientOptions {
@@ -125,7 +126,8 @@ export class Client {
   /**
    * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute; or a registered version by its name. A model
    * that was loaded before comes out of the browser's storage without a request. In place of an address it takes a repository of the Hugging Face
-   * hub, or the files of a folder that the user picked or dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
+   * hub, or the files of a folder that the user picked or dropped; the `url` of what it returns loads that model again;
+   * `models.convert` makes one of other files. Starts a new worker if the old one is gone.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
     refuse(unknownOf(options, LOAD_OPTIONS), 'load')
@@ -300,15 +302,6 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, true>> = {
   maxTokensPerStep: true,
   targetGapMs: true,
   speculation: true,
-}
-
-function unknownOf(options: object, known: object): object {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(known, name)))
-}
-
-function refuse(unknown: object, where: string): void {
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) throw new EngineError('bad_request', `${where} has no option ${name}.`)
 }
 
 /** The worker has another base than the page. */

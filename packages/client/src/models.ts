@@ -1,14 +1,31 @@
-import type { LoadCommand, LoadProgress, StorageReport, StoredModel, Verification } from '@tabserve/protocol'
+import type {
+  ConvertRequest,
+  LoadCommand,
+  LoadProgress,
+  StorageReport,
+  StoredModel,
+  Verification,
+} from '@tabserve/protocol'
 import { hubAddress } from '@tabserve/protocol'
 import type { HubRequests, ModelAddress } from './hugging-face.ts'
 import type { WorkerLink } from './hub/worker-link.ts'
 import { handOver } from './hub/worker-link.ts'
 import type { ModelSource } from './model-source.ts'
 import { sourceRequest } from './model-source.ts'
+import { pickedFiles } from './picked-files.ts'
+import { refuse, unknownOf } from './unknown-options.ts'
 
 export interface PrefetchOptions {
   readonly onProgress?: (progress: LoadProgress) => void
   /** Stops the download, which fails with `aborted`; the next one goes on where it stopped. */
+  readonly signal?: AbortSignal
+}
+
+/** How a model is made of picked files. */
+export interface ConvertOptions extends Omit<ConvertRequest, 'files'> {
+  /** Told of every piece that is made, in phase `convert`. */
+  readonly onProgress?: (progress: LoadProgress) => void
+  /** Stops the conversion, which fails with `aborted`; nothing of it is kept. */
   readonly signal?: AbortSignal
 }
 
@@ -38,6 +55,22 @@ export class Models {
     const request = await sourceRequest(source, this.#hub)
     const link = await this.#link()
     return withPort(onProgress, signal, (port) => link.call((api) => api.prefetch(request, handOver(port))))
+  }
+
+  /**
+   * Makes a model of one `.gguf` file, or of a Hugging Face folder (config.json, safetensors, tokenizer), that the user picked or dropped, and keeps
+   * it: `client.load(stored.url)` loads it, offline too. Nothing leaves the device, and nothing holds the whole model. It replaces one of the same name
+   * and version. Throws `model_not_found` where a file is missing, `bad_model` for one that is damaged or of a kind that we do not know, `storage`
+   * where there is no room, and `aborted`; then nothing is kept.
+   */
+  async convert(
+    source: Iterable<Blob> | FileSystemDirectoryHandle,
+    { onProgress, signal, ...options }: ConvertOptions = {},
+  ): Promise<StoredModel> {
+    refuse(unknownOf(options, CONVERT_OPTIONS), 'convert')
+    const request = { ...options, files: await pickedFiles(source) }
+    const link = await this.#link()
+    return withPort(onProgress, signal, (port) => link.call((api) => api.convert(request, handOver(port))))
   }
 
   /** Reads a model's files again. What is found damaged is fetched again by the next load. */
@@ -87,6 +120,17 @@ export class Models {
   async storage(): Promise<StorageReport> {
     return (await this.#link()).call((api) => api.storage())
   }
+}
+
+/** The compiler checks that none is missing. */
+const CONVERT_OPTIONS: Readonly<Record<keyof Omit<ConvertRequest, 'files'>, true>> = {
+  name: true,
+  version: true,
+  weights: true,
+  contextLength: true,
+  chatTemplate: true,
+  license: true,
+  description: true,
 }
 
 /** Runs a call that tells of itself through a port and stops by its signal. */

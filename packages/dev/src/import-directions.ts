@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 
 /** Which rooms a room may import, as ARCHITECTURE.md draws them. `dev`, what contributors run, may import anything. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -7,11 +7,17 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['protocol'],
   kernels: [],
   runtime: ['engine', 'kernels', 'kernels/assets', 'protocol'],
-  worker: ['runtime', 'engine', 'protocol'],
+  worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
   tabserve: ['client', 'worker', 'runtime/assets'],
 }
+
+/** What a page's worker fetches of a room that otherwise runs in Node. */
+const BROWSER_ENTRY = 'packages/convert/src/converter.ts'
+
+/** Fetched only by who needs it: with `import()`, or for its types. */
+const LAZY = '@tabserve/convert/browser'
 
 /** Packages that only these files may import: to replace the package, replace the file. */
 const DOORS: Readonly<Record<string, RegExp>> = {
@@ -33,10 +39,12 @@ export interface SourceFile {
 
 /** What is wrong with the imports of these files, one sentence each. */
 export function importProblems(files: readonly SourceFile[]): string[] {
+  const inBrowser = reachedFrom(BROWSER_ENTRY, files)
   return files.flatMap(({ path, text }) =>
-    specifiersOf(text)
-      .map((specifier) => problemOf(path, specifier))
-      .filter((problem) => problem !== undefined),
+    [
+      ...specifiersOf(text).map((specifier) => problemOf(path, specifier, inBrowser)),
+      eagerProblem(path, text),
+    ].filter((problem) => problem !== undefined),
   )
 }
 
@@ -54,7 +62,24 @@ export function sourceFiles(root: string): SourceFile[] {
   )
 }
 
-function problemOf(path: string, specifier: string): string | undefined {
+/** A file and all files of its room that it imports, directly or not. */
+function reachedFrom(entry: string, files: readonly SourceFile[]): ReadonlySet<string> {
+  const texts = new Map(files.map(({ path, text }) => [path, text]))
+  const reached = new Set([entry])
+  for (const path of reached)
+    for (const specifier of specifiersOf(texts.get(path) ?? ''))
+      if (specifier.startsWith('.')) reached.add(join(dirname(path), specifier).replaceAll('\\', '/'))
+  return reached
+}
+
+function eagerProblem(path: string, text: string): string | undefined {
+  const isEager = new RegExp(`^(import|export)\\b(?! type\\b)[^'"]*?\\bfrom\\s+'${LAZY}'`, 'm').test(text)
+  return isEager && !path.startsWith('packages/dev/')
+    ? `${path}: imports ${LAZY} at once; only who converts may fetch it, with import()`
+    : undefined
+}
+
+function problemOf(path: string, specifier: string, inBrowser: ReadonlySet<string>): string | undefined {
   const room = /^packages\/([\w-]+)\//.exec(path)?.[1]
   if (room === 'dev') return undefined
   if (room === undefined) {
@@ -73,7 +98,9 @@ function problemOf(path: string, specifier: string): string | undefined {
     return `${path}: imports ${specifier}; ${room} may import only ${allowed.join(', ') || 'nothing of ours'}`
   }
   if (specifier.startsWith('node:')) {
-    return room === 'convert' ? undefined : `${path}: imports ${specifier}; ${room} runs in the browser`
+    return room === 'convert' && !inBrowser.has(path)
+      ? undefined
+      : `${path}: imports ${specifier}; it runs in the browser`
   }
   const name = Object.keys(DOORS).find((known) => specifier === known || specifier.startsWith(`${known}/`))
   if (name === undefined)

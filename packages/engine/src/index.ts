@@ -1,4 +1,4 @@
-export { checkNumber, checkOneOf } from './check-option.ts'
+export { checkNumber, checkOneOf, checkString, refusal } from './check-option.ts'
 export type { Constraint } from './constraint.ts'
 export { Engine, promptLimit } from './engine.ts'
 export type { EnginePorts, Prompt } from './engine.ts'

@@ -160,7 +160,7 @@ export interface DeviceReport {
 }
 
 /**
- * Sent on the port of `load` and `prefetch`. `fetch` (many times) and `verify` come for every file that is read; `create` and `warm-up` once,
+ * Sent on the port of `load`, `prefetch` and `convert`. `fetch` (many times) and `verify` come for every file that is read; `create` and `warm-up` once,
  * and files may come in between.
  */
 export type LoadProgress =
@@ -180,6 +180,14 @@ export type LoadProgress =
   /** Another load, maybe in another tab, downloads this file; then it comes from the store. */
   | { readonly type: 'load-progress'; readonly phase: 'waiting'; readonly file: string }
   | { readonly type: 'load-progress'; readonly phase: 'create' | 'warm-up' }
+  /** A piece of a model that is being made: bytes of all its files together. */
+  | {
+      readonly type: 'load-progress'
+      readonly phase: 'convert'
+      readonly file: string
+      readonly loadedBytes: number
+      readonly totalBytes: number
+    }
   /** A request failed and is tried again after a while. */
   | {
       readonly type: 'load-progress'

@@ -1,5 +1,6 @@
 import type { Answer } from './api.ts'
 import type { HubOrigin, HubSourceRequest } from './hugging-face.ts'
+import type { WeightForm } from './manifest.ts'
 
 /** Where weights are kept. */
 export type StoreKind = 'indexeddb' | 'opfs' | 'memory'
@@ -17,11 +18,31 @@ export interface PickedFile {
   readonly blob: Blob
 }
 
+/** A model to be made of a checkpoint: picked files, of which one is a `.gguf`, or which are a folder with config.json and safetensors. */
+export interface ConvertRequest {
+  readonly files: readonly PickedFile[]
+  /** Letters, digits, `.`, `_`, `-`. Default: that of the picked file or folder. */
+  readonly name?: string
+  /** Letters, digits, `.`, `_`, `-`. Default `1`. */
+  readonly version?: string
+  /** Default `q4`, the smallest and on the CPU the fastest. */
+  readonly weights?: WeightForm
+  /** Positions. Default: the checkpoint's, and at most 8192. */
+  readonly contextLength?: number
+  /** Jinja source, instead of the checkpoint's own. */
+  readonly chatTemplate?: string
+  /** SPDX identifier. */
+  readonly license?: string
+  readonly description?: string
+}
+
 /** The models of a worker's weight store, loaded or not. Addresses are absolute. Progress of long work comes on `port`, as for `load`. */
 export interface ModelsApi {
   listStored(): Promise<Answer<readonly StoredModel[]>>
   storedStatus(source: { readonly url: string } | HubSourceRequest): Promise<Answer<StoredModel>>
   prefetch(source: ModelSourceRequest, port: MessagePort): Promise<Answer<StoredModel>>
+  /** Makes a model and keeps it. */
+  convert(request: ConvertRequest, port: MessagePort): Promise<Answer<StoredModel>>
   verifyStored(url: string): Promise<Answer<Verification>>
   setPinned(url: string, isPinned: boolean): Promise<Answer<null>>
   evictStored(url: string): Promise<Answer<null>>

@@ -1,6 +1,7 @@
 import type { ModelsApi } from '@tabserve/protocol'
 import type { ModelRepository } from '@tabserve/runtime'
 import { answer, withProgress } from './answer.ts'
+import { convertModel } from './convert-model.ts'
 
 /** The weight store's models, for the page. */
 export function modelsApi(repository: () => ModelRepository): ModelsApi {
@@ -10,6 +11,10 @@ export function modelsApi(repository: () => ModelRepository): ModelsApi {
     prefetch: (source, port) =>
       answer('storage', () =>
         withProgress(port, (onProgress, signal) => repository().prefetch(source, { onProgress, signal })),
+      ),
+    convert: (request, port) =>
+      answer('backend_failed', () =>
+        withProgress(port, (onProgress, signal) => convertModel(repository(), request, onProgress, signal)),
       ),
     verifyStored: (url) => answer('storage', () => repository().verify(url)),
     setPinned: (url, isPinned) =>

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DecoderGraph } from '@tabserve/protocol'
 import * as ort from 'onnxruntime-web/wasm'
-import type { ConvertedManifest } from '../write-model.ts'
+import type { ConvertedManifest } from '../make-model.ts'
 
 /** A converted model on onnxruntime-web's wasm provider in Node, with its KV cache: the smallest thing that can decode. */
 export class DecoderSession {

@@ -1,5 +1,6 @@
 import { batching } from './batching.ts'
 import { context } from './context.ts'
+import { convert } from './convert.ts'
 import { doors } from './doors.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
@@ -10,6 +11,7 @@ import { weights } from './weights.ts'
 export const SUITES: Readonly<Record<string, Suite>> = {
   batching,
   context,
+  convert,
   doors,
   kernels,
   sampling,

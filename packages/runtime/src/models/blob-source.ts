@@ -65,7 +65,7 @@ export function folderOf(files: readonly PickedFile[]): readonly PickedFile[] {
   if (manifest === undefined) {
     throw new EngineError(
       'model_not_found',
-      'None of the picked files is manifest.json. Pick the whole model folder.',
+      'None of the picked files is manifest.json. Pick the whole model folder; `models.convert` makes one of a .gguf file or of safetensors.',
       {
         file: 'manifest.json',
       },

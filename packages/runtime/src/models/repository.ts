@@ -18,6 +18,7 @@ import { HubSource } from './hub/hub-source.ts'
 import { Keeper, warningOf } from './keeper.ts'
 import { LoadMeter } from './load-meter.ts'
 import { MANIFEST, idOf, parseManifest, totalBytes } from './manifest-text.ts'
+import { ModelDraft } from './model-draft.ts'
 import type { ModelSource } from './model-source.ts'
 import type { AddressedRequest } from './model-sources.ts'
 import { ModelSources, addressOf } from './model-sources.ts'
@@ -112,6 +113,28 @@ export class ModelRepository {
     const { notStored } = await opened.finish()
     if (notStored !== undefined) throw new EngineError('storage', notStored.message)
     return this.status({ url: opened.address })
+  }
+
+  /**
+   * Keeps a model that `work` makes here: once the draft is finished the store has it, and before nobody sees it. Throws what `work` does, and
+   * `storage` or `aborted`.
+   */
+  async make(
+    { signal, onProgress }: Omit<OpenOptions, 'refresh'>,
+    work: (draft: ModelDraft) => Promise<unknown>,
+  ): Promise<StoredModel> {
+    await storing(() => this.#store.ready())
+    if (this.#problem !== undefined) {
+      const message = `${this.#problem}. The model is gone with this worker.`
+      onProgress({ type: 'load-progress', phase: 'not-stored', warning: { reason: 'unavailable', message } })
+    }
+    const draft = new ModelDraft(this.#store, signal)
+    try {
+      await work(draft)
+    } finally {
+      await draft.dispose()
+    }
+    return this.status({ url: draft.address })
   }
 
   /** Every model of which the store knows, the last used first. */

@@ -1,5 +1,6 @@
 import type { ChunkStore } from './chunk-store.ts'
 import { isQuotaError } from './chunk-store.ts'
+import { FileDraft } from './file-draft.ts'
 import type { FileJournal } from './file-journal.ts'
 import { isJournalOf, keptBytes } from './file-journal.ts'
 import type { ModelRecord, RecordKind } from './model-record.ts'
@@ -70,6 +71,11 @@ export class WeightStore {
   /** The hash of a file that was kept as `provisional` before anybody knew it. */
   async adoptedAs(provisional: string): Promise<string | undefined> {
     return (await this.#journals()).find(([, { stem }]) => stem === provisional)?.[0]
+  }
+
+  /** A file of this size that is about to be made. */
+  draft(bytes: number): Promise<FileDraft> {
+    return FileDraft.begin(this.#store, bytes, this.#chunkBytes)
   }
 
   /** The record of a model that was whole once and was not evicted. */
