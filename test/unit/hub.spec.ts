@@ -338,7 +338,7 @@ for (const hasChanged of [false, true]) {
     }
     await withHub({ hasApi: false, misbehave }, async (hub, from) => {
       const chunks = memoryChunkStore()
-      left = 6 // asks for two sizes, the graph, its size again, and two pieces of the weights
+      left = 9 // asks for two sizes, the graph, its size again, and two pieces of the weights, the second in four parts
       await expect(bring(repositoryOn(chunks), from)).rejects.toMatchObject({ code: 'network' })
       expect(await repositoryOn(chunks).list()).toMatchObject([{ state: 'partial' }])
       left = Infinity
