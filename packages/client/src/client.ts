@@ -8,6 +8,7 @@ import type {
   RequestCommand,
   RequestEvent,
   StorageConfig,
+  TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
@@ -115,6 +116,16 @@ export class Client {
   /** What a model is doing and has done. */
   stats(model: string): Promise<ModelStats> {
     return this.#link.call((api) => api.stats(model))
+  }
+
+  /** The tokens of a prompt or of a conversation, as the model would read them. */
+  tokenize(request: TokenizeRequest): Promise<readonly number[]> {
+    return this.#link.call((api) => api.tokenize(request))
+  }
+
+  /** What each token alone adds to a text; half of a character is U+FFFD. */
+  tokenTexts(model: string, tokens: readonly number[]): Promise<readonly string[]> {
+    return this.#link.call((api) => api.tokenTexts(model, tokens))
   }
 
   /** Forgets the KV that ended requests left behind, so that the next prompts are computed whole. */

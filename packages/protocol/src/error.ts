@@ -1,6 +1,7 @@
 /** Why something failed. Programs branch on this; the message is for people and says what to do. */
 export type ErrorCode =
   | 'bad_request' // the request itself is wrong: an unknown option, an empty prompt, a value out of range
+  | 'unsupported_parameter' // the request asks for something that this engine does not do
   | 'context_overflow' // the prompt does not fit the model's context
   | 'model_not_found' // nothing answers at the model's address, or the folder lacks a file
   | 'model_not_loaded' // a request names a model that this worker does not hold
@@ -20,6 +21,8 @@ export interface WireError {
   readonly message: string
   /** The file that the error is about, as the manifest names it. */
   readonly file?: string
+  /** The option that the error is about, as the request names it. */
+  readonly param?: string
   /** Of `queue_full`: when trying again may help, in milliseconds; an estimate. */
   readonly retryAfterMs?: number
 }
@@ -28,26 +31,29 @@ export interface WireError {
 export class EngineError extends Error {
   readonly code: ErrorCode
   readonly file: string | undefined
+  readonly param: string | undefined
   readonly retryAfterMs: number | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: Pick<WireError, 'file' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
+    options: Pick<WireError, 'file' | 'param' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
   ) {
     super(message, 'cause' in options ? { cause: options.cause } : {})
     this.name = 'EngineError'
     this.code = code
     this.file = options.file
+    this.param = options.param
     this.retryAfterMs = options.retryAfterMs
   }
 
   toWire(): WireError {
-    const { code, message, file, retryAfterMs } = this
+    const { code, message, file, param, retryAfterMs } = this
     return {
       code,
       message,
       ...(file === undefined ? {} : { file }),
+      ...(param === undefined ? {} : { param }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     }
   }

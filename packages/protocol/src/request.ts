@@ -21,6 +21,9 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly n?: number
 }
 
+/** A prompt whose tokens are asked for, without an answer. Exactly one of `prompt` and `messages`. */
+export type TokenizeRequest = Pick<GenerateRequest, 'model' | 'prompt' | 'messages'>
+
 /** When a request runs, for how long, and what it shares. */
 export interface SchedulingParams {
   /** Lower goes first; requests of one priority go in the order in which they came. Whole number, default 0. */

@@ -6,7 +6,7 @@ import {
   resolveSampling,
   resolveScheduling,
 } from '@tabserve/engine'
-import type { ChatMessage, GenerateRequest, ModelStats } from '@tabserve/protocol'
+import type { ChatMessage, GenerateRequest, ModelStats, TokenizeRequest } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
 import type { Tokenizer } from '../tokenizer.ts'
@@ -44,12 +44,23 @@ export class GenerateModel implements Served {
       refuseUnknownOptions(request)
       const sampling = resolveSampling(request, this.#runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
-      const tokens = this.#promptOf(request, scheduling)
+      const tokens = this.#promptOf(request, scheduling.contextOverflow)
       return this.#engine.submit({ tokens, sampling, scheduling }, emit)
     } catch (error) {
       emit({ type: 'error', error: toWireError(error, 'backend_failed') })
       return () => {}
     }
+  }
+
+  tokenize({ prompt, messages }: TokenizeRequest): readonly number[] {
+    return this.#promptOf(
+      { ...(prompt === undefined ? {} : { prompt }), ...(messages === undefined ? {} : { messages }) },
+      'stop',
+    )
+  }
+
+  tokenTexts(tokens: readonly number[]): readonly string[] {
+    return this.#checkTokens(tokens).map((token) => this.#tokenizer.tokenText(token))
   }
 
   stats(): ModelStats {
@@ -69,8 +80,15 @@ export class GenerateModel implements Served {
     await this.#runner.dispose()
   }
 
-  #promptOf(request: GenerateRequest, { contextOverflow }: Scheduling): readonly number[] {
-    const { prompt, promptTokens, messages, maxTokens } = request
+  #promptOf(
+    {
+      prompt,
+      promptTokens,
+      messages,
+      maxTokens,
+    }: Pick<GenerateRequest, 'prompt' | 'promptTokens' | 'messages' | 'maxTokens'>,
+    contextOverflow: Scheduling['contextOverflow'],
+  ): readonly number[] {
     const given = [prompt, promptTokens, messages].filter((value) => value !== undefined)
     if (given.length !== 1) {
       throw new EngineError(
