@@ -13,6 +13,12 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
+import { openAIRoutes } from './doors/http/openai-routes.ts'
+import type { LocalFetch } from './doors/http/serve-routes.ts'
+import { serveRoutes } from './doors/http/serve-routes.ts'
+import { OpenAIDoor } from './doors/openai/openai-door.ts'
+import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
+import { OriginServer } from './doors/service-worker/origin-server.ts'
 import { Generation } from './generation.ts'
 import { WorkerLink, handOver } from './hub/worker-link.ts'
 import { Models, withPort } from './models.ts'
@@ -47,6 +53,13 @@ export class Client {
     await this.#revive()
     return this.#link
   })
+  /** This client in OpenAI's words; `chat`, `completions` and `responses` are the same, nearer at hand. */
+  readonly openai = new OpenAIDoor(this)
+  readonly chat = this.openai.chat
+  readonly completions = this.openai.completions
+  readonly responses = this.openai.responses
+  /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
+  readonly fetch: LocalFetch = serveRoutes([openAIRoutes(this.openai)])
   readonly #options: ClientOptions
   #link: WorkerLink
   /** The worker that is being started in place of a dead one. */
@@ -166,6 +179,11 @@ export class Client {
     link.send((api) => api.submit(request, handOver(port2))).catch(fail)
     if (signal?.aborted === true) cancel()
     return generation
+  }
+
+  /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none. */
+  serveOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
+    return OriginServer.start(this, options)
   }
 
   /** Ends the worker and frees everything; running requests end with `engine_lost`. */
