@@ -30,6 +30,7 @@ export default defineConfig(({ mode }): UserConfig => ({
     afterBuild('script-tag', async () => {
       await build(library('global.ts', 'iife', 'tabserve.global.js'))
       await build(library('worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('service-worker-file.ts', 'es', 'tabserve.service-worker.js'))
     }),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],
@@ -63,7 +64,13 @@ const harness: InlineConfig = {
   configFile: false,
   logLevel: 'warn',
   root: join(ROOT, 'packages/dev/src/harness'),
-  build: { ...output, outDir: join(SITE, 'harness') },
+  build: {
+    ...output,
+    outDir: join(SITE, 'harness'),
+    rollupOptions: {
+      input: ['index.html', 'doors.html'].map((page) => join(ROOT, 'packages/dev/src/harness', page)),
+    },
+  },
 }
 
 function library(entry: string, format: 'iife' | 'es', fileName: string): InlineConfig {

@@ -1,5 +1,7 @@
 export { EngineError } from '@tabserve/protocol'
 export type * from '@tabserve/protocol'
+export type * from './doors/openai/index.ts'
+export type { LocalFetch } from './doors/http/serve-routes.ts'
 export { Client } from './client.ts'
 export type { ClientOptions, GenerateOptions, LoadOptions } from './client.ts'
 export { Generation } from './generation.ts'

@@ -10,7 +10,14 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   worker: ['runtime', 'engine', 'protocol'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
-  tabserve: ['client', 'worker', 'runtime/assets'],
+  tabserve: [
+    'client',
+    'client/ai-sdk',
+    'client/prompt-api',
+    'client/service-worker',
+    'worker',
+    'runtime/assets',
+  ],
 }
 
 /** Packages that only these files may import: to replace the package, replace the file. */
@@ -21,6 +28,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
+  '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }
 
