@@ -59,6 +59,7 @@ export interface ResponseObject {
   top_p: number | null
   max_output_tokens: number | null
   parallel_tool_calls: boolean
+  access_programs: null
   tool_choice: 'none'
   tools: never[]
   usage?: ResponseUsage

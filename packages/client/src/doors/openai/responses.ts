@@ -111,6 +111,7 @@ function emptyResponse(fields: Fields): ResponseObject {
     top_p: number('top_p') ?? 1,
     max_output_tokens: number('max_output_tokens'),
     parallel_tool_calls: false,
+    access_programs: null,
     tool_choice: 'none',
     tools: [],
   }
