@@ -13,9 +13,11 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
+import { kserveRoutes } from './doors/http/kserve-routes.ts'
 import { openAIRoutes } from './doors/http/openai-routes.ts'
 import type { LocalFetch } from './doors/http/serve-routes.ts'
 import { serveRoutes } from './doors/http/serve-routes.ts'
+import { KServeDoor } from './doors/kserve/kserve-door.ts'
 import { OpenAIDoor } from './doors/openai/openai-door.ts'
 import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
 import { OriginServer } from './doors/service-worker/origin-server.ts'
@@ -58,8 +60,10 @@ export class Client {
   readonly chat = this.openai.chat
   readonly completions = this.openai.completions
   readonly responses = this.openai.responses
+  /** This client in KServe's words. */
+  readonly kserve = new KServeDoor(this)
   /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
-  readonly fetch: LocalFetch = serveRoutes([openAIRoutes(this.openai)])
+  readonly fetch: LocalFetch = serveRoutes([openAIRoutes(this.openai), kserveRoutes(this.kserve)])
   readonly #options: ClientOptions
   #link: WorkerLink
   /** The worker that is being started in place of a dead one. */

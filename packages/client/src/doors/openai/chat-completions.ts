@@ -9,7 +9,13 @@ import type { FieldRules, Fields } from './fields.ts'
 import { flagField, isEmptyList, isOneOf, never, readFields, textField, wrong } from './fields.ts'
 import type { Identity } from './identity.ts'
 import { newIdentity } from './identity.ts'
-import { EXTRA_RULES, IGNORED_RULES, generateOptions, inTheirWords } from './sampling-fields.ts'
+import {
+  EXTRA_RULES,
+  IGNORED_RULES,
+  SAMPLING_RULES,
+  generateOptions,
+  inTheirWords,
+} from './sampling-fields.ts'
 import { wantsUsage } from './stream-options.ts'
 import { TokenTexts } from './token-texts.ts'
 import { completionUsage, finishReason } from './usage.ts'
@@ -28,15 +34,7 @@ const RULES: FieldRules = {
   stream: 'used',
   stream_options: 'used',
   max_completion_tokens: 'used',
-  max_tokens: 'used',
-  temperature: 'used',
-  top_p: 'used',
-  n: 'used',
-  stop: 'used',
-  seed: 'used',
-  presence_penalty: 'used',
-  frequency_penalty: 'used',
-  logit_bias: 'used',
+  ...SAMPLING_RULES,
   logprobs: 'used',
   top_logprobs: 'used',
   ...EXTRA_RULES,

@@ -12,7 +12,13 @@ import type { FieldRules, Fields } from './fields.ts'
 import { flagField, never, readFields, textField, unsupported } from './fields.ts'
 import type { Identity } from './identity.ts'
 import { newIdentity } from './identity.ts'
-import { EXTRA_RULES, IGNORED_RULES, generateOptions, inTheirWords } from './sampling-fields.ts'
+import {
+  EXTRA_RULES,
+  IGNORED_RULES,
+  SAMPLING_RULES,
+  generateOptions,
+  inTheirWords,
+} from './sampling-fields.ts'
 import { wantsUsage } from './stream-options.ts'
 import { TokenTexts } from './token-texts.ts'
 import { completionUsage, finishReason } from './usage.ts'
@@ -22,16 +28,8 @@ const RULES: FieldRules = {
   prompt: 'used',
   stream: 'used',
   stream_options: 'used',
-  max_tokens: 'used',
-  temperature: 'used',
-  top_p: 'used',
-  n: 'used',
+  ...SAMPLING_RULES,
   best_of: 'used',
-  stop: 'used',
-  seed: 'used',
-  presence_penalty: 'used',
-  frequency_penalty: 'used',
-  logit_bias: 'used',
   logprobs: 'used',
   echo: 'used',
   ...EXTRA_RULES,

@@ -59,6 +59,19 @@ export const EXTRA_RULES = {
   deadlineMs: 'used',
 } as const satisfies FieldRules
 
+/** How the next token is chosen and when to stop, in every endpoint. */
+export const SAMPLING_RULES = {
+  temperature: 'used',
+  top_p: 'used',
+  n: 'used',
+  stop: 'used',
+  seed: 'used',
+  presence_penalty: 'used',
+  frequency_penalty: 'used',
+  logit_bias: 'used',
+  max_tokens: 'used',
+} as const satisfies FieldRules
+
 /** Fields that steer accounts and machines that we do not have. */
 export const IGNORED_RULES = {
   user: 'ignored',

@@ -46,7 +46,7 @@ async function answer(scope: WorkerScope, event: FetchEvent): Promise<Response> 
   const model = modelOf(forwarded.body)
   const question = { type: 'tabserve-question' as const, ...(model === undefined ? {} : { model }) }
   const offer = await firstOffer(pages, question, OFFER_WAIT_MS)
-  if (offer === undefined) return noPage()
+  if (offer === undefined) return noPage(new URL(request.url).pathname)
   const { response, done } = forward(offer, forwarded, request.signal, scope.navigator.locks)
   event.waitUntil(done) // else the browser may end the worker in the middle of a long answer
   return response
@@ -62,10 +62,10 @@ function modelOf(body: string): string | undefined {
   }
 }
 
-function noPage(): Response {
+function noPage(pathname: string): Response {
   const message =
     'No open page of this origin serves a model: open one that calls client.serveOrigin(), then try again.'
-  return jsonResponse({ error: { message, type: 'server_error', param: null, code: 'no_engine' } }, 503, {
-    'retry-after': '1',
-  })
+  const isKServe = /\/v2(\/|$)/.test(pathname)
+  const error = isKServe ? message : { message, type: 'server_error', param: null, code: 'no_engine' }
+  return jsonResponse({ error }, 503, { 'retry-after': '1' })
 }
