@@ -14,6 +14,7 @@ import type {
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
 import { kserveRoutes } from './doors/http/kserve-routes.ts'
+import { metricsRoute } from './doors/http/metrics-route.ts'
 import { openAIRoutes } from './doors/http/openai-routes.ts'
 import type { LocalFetch } from './doors/http/serve-routes.ts'
 import { serveRoutes } from './doors/http/serve-routes.ts'
@@ -27,6 +28,8 @@ import { Models, withPort } from './models.ts'
 import type { ModelSource } from './picked-files.ts'
 import { pickedFiles } from './picked-files.ts'
 import { checkedStorage } from './storage-options.ts'
+import type { Metric } from './telemetry/metric.ts'
+import { metricsOf } from './telemetry/metrics.ts'
 
 export interface ClientOptions {
   /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
@@ -63,7 +66,11 @@ export class Client {
   /** This client in KServe's words. */
   readonly kserve = new KServeDoor(this)
   /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
-  readonly fetch: LocalFetch = serveRoutes([openAIRoutes(this.openai), kserveRoutes(this.kserve)])
+  readonly fetch: LocalFetch = serveRoutes([
+    openAIRoutes(this.openai),
+    kserveRoutes(this.kserve),
+    metricsRoute(() => this.metrics()),
+  ])
   readonly #options: ClientOptions
   #link: WorkerLink
   /** The worker that is being started in place of a dead one. */
@@ -133,6 +140,12 @@ export class Client {
   /** What a model is doing and has done. */
   stats(model: string): Promise<ModelStats> {
     return this.#link.call((api) => api.stats(model))
+  }
+
+  /** Every figure of every loaded model, under vLLM's names; `tabserve/prometheus` writes them as text. */
+  async metrics(): Promise<readonly Metric[]> {
+    const models = (await this.list()).map(async (info) => ({ info, stats: await this.stats(info.id) }))
+    return metricsOf(await Promise.all(models))
   }
 
   /** The tokens of a prompt or of a conversation, as the model would read them. */

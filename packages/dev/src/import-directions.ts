@@ -13,6 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tabserve: [
     'client',
     'client/ai-sdk',
+    'client/prometheus',
     'client/prompt-api',
     'client/service-worker',
     'worker',

@@ -37,7 +37,7 @@ export function contentOf(content: unknown, param: string, textTypes: readonly s
       const where = `${param}[${index}]`
       if (typeof type !== 'string') throw wrong(`${where}.type`, 'must be a string.')
       if (!textTypes.includes(type))
-        throw unsupported(`${where}.type`, `${where} is of type ${type}; tabserve reads text only.`)
+        throw unsupported(`${where}.type`, `${where}.type is ${type}; tabserve reads text only.`)
       if (typeof text !== 'string') throw wrong(`${where}.text`, 'must be a string.')
       return text
     })

@@ -82,16 +82,17 @@ export class LanguageModelSession {
     const { signal } = options
     const both = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal])
     const pieces = this.#ask(input, { ...options, signal: both })
+    const pump = async (controller: ReadableStreamDefaultController<string>) => {
+      try {
+        for await (const piece of pieces) if (!left.signal.aborted) controller.enqueue(piece)
+        if (!left.signal.aborted) controller.close()
+      } catch (error) {
+        if (!left.signal.aborted) controller.error(error)
+      }
+    }
     return new ReadableStream({
-      async pull(controller) {
-        try {
-          const { done, value } = await pieces.next()
-          if (done === true) controller.close()
-          else controller.enqueue(value)
-        } catch (error) {
-          controller.error(error)
-        }
-      },
+      // Not by `pull`: a stream that nobody reads to its end would keep the next prompt waiting.
+      start: (controller) => void pump(controller),
       cancel: () => left.abort(),
     })
   }

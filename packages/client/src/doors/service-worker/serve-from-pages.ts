@@ -4,7 +4,7 @@ import type { ForwardedRequest } from './wire.ts'
 import type { FetchEvent, WorkerScope } from './worker-scope.ts'
 
 export interface ServiceWorkerOptions {
-  /** Path below which the routes lie. Default `/`: `/v1/…` and `/v2/…`. */
+  /** Path below which the routes lie. With a slash at its end. Default `/`: `/v1/…`, `/v2/…` and `/metrics`. */
   readonly base?: string
 }
 
@@ -31,7 +31,7 @@ export function startServiceWorker(scope: WorkerScope, options: ServiceWorkerOpt
 
 function isServed(pathname: string, base: string): boolean {
   if (!pathname.startsWith(base)) return false
-  return /^\/?v(1\/|2(\/|$))/.test(pathname.slice(base.length))
+  return /^(v1\/|v2(\/|$)|metrics$)/.test(pathname.slice(base.length))
 }
 
 async function answer(scope: WorkerScope, event: FetchEvent): Promise<Response> {
