@@ -21,21 +21,26 @@ test('any page of the origin gets answers by plain fetch, whole and streamed', a
   expect(models).toMatchObject({ data: [{ id: 'stories@1' }] })
 })
 
-test('errors, KServe and files pass as they should', async ({ page }) => {
+test('errors, KServe, metrics and files pass as they should', async ({ page }) => {
   await serve(page, MODEL.stories1)
   const found = await page.evaluate(async () => {
     const unknown = await fetch('/v1/completions', { method: 'POST', body: '{"model":"other","prompt":"a"}' })
     const ready = await fetch('/v2/models/stories/ready')
+    const metrics = await fetch('/metrics')
     const file = await fetch('/index.html')
     return {
       unknown: [unknown.status, ((await unknown.json()) as { error: { code: string } }).error.code],
       ready: ready.status,
+      metrics: (await metrics.text())
+        .split('\n')
+        .find((line) => line.startsWith('tabserve:num_requests_running')),
       file: [file.status, file.headers.get('content-type')],
     }
   })
   expect(found).toEqual({
     unknown: [404, 'model_not_found'],
     ready: 200,
+    metrics: 'tabserve:num_requests_running{model_name="stories",model_version="1"} 0',
     file: [200, 'text/html; charset=utf-8'],
   })
 })
