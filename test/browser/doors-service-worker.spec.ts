@@ -67,6 +67,25 @@ test('where no page holds an engine the answer is 503 and says what to do', asyn
   expect(JSON.parse(String(found.kserve[1]))).toEqual({ error: expect.stringContaining('serveOrigin') })
 })
 
+test('without a service worker, or with one that is not there, serving the origin fails and says why', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async () => {
+    const client = await window.tabserve.createClient()
+    const errorOf = (call: Promise<unknown>) =>
+      call.then(
+        () => 'served',
+        ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
+      )
+    return [
+      await errorOf(client.serveOrigin()),
+      await errorOf(client.serveOrigin({ serviceWorker: '/nowhere.js' })),
+    ]
+  })
+  expect(found[0]).toMatch(/^bad_request: .*serviceWorker/)
+  expect(found[1]).toMatch(/^backend_failed: .*nowhere\.js/)
+})
+
 test('the page that has the model is asked before one that has another', async ({ page, context, site }) => {
   await serve(page, MODEL.stories1)
   const other = await openPage(context, site.url)

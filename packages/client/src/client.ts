@@ -198,7 +198,7 @@ export class Client {
     return generation
   }
 
-  /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none. */
+  /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none, `bad_request` where none is registered. */
   serveOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
     return OriginServer.start(this, options)
   }

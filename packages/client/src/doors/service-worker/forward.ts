@@ -15,7 +15,10 @@ export function firstOffer(
 ): Promise<Offer | undefined> {
   return new Promise((resolve) => {
     const ports: MessagePort[] = []
+    let isChosen = false
     const choose = (offer: Offer | undefined) => {
+      if (isChosen) return
+      isChosen = true
       clearTimeout(timer)
       for (const port of ports) if (port !== offer?.port) port.close()
       resolve(offer)

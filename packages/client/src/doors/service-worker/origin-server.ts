@@ -7,6 +7,8 @@ import { isQuestion } from './wire.ts'
 export interface OriginServerOptions {
   /** Address of the service worker's script, which decides its scope; it is registered. Default: the page has registered one itself. */
   readonly serviceWorker?: string
+  /** `module` for a script with imports, as bundlers serve it while developing. Default `classic`. */
+  readonly type?: WorkerType
 }
 
 /** How long a page waits that lacks the model, so that one that has it comes first. */
@@ -18,10 +20,10 @@ export class OriginServer {
   readonly #lifeLock: string
   readonly #stopped = new AbortController()
 
-  /** Resolves when this page's own requests go through the service worker. Throws `backend_failed` where there are none, or the script fails. */
+  /** Resolves when this page's own requests go through the service worker. Throws `backend_failed` where there are none, or the script fails, `bad_request` where none is registered. */
   static async start(
     client: Pick<ServedClient, 'list'> & { readonly fetch: LocalFetch },
-    { serviceWorker }: OriginServerOptions = {},
+    { serviceWorker, type = 'classic' }: OriginServerOptions = {},
   ): Promise<OriginServer> {
     const container = navigator.serviceWorker as ServiceWorkerContainer | undefined
     if (container === undefined)
@@ -29,15 +31,12 @@ export class OriginServer {
         'backend_failed',
         'This page has no service workers: they need https or localhost.',
       )
-    try {
-      if (serviceWorker !== undefined) await container.register(serviceWorker, { type: 'module' })
-    } catch (cause) {
+    if (serviceWorker !== undefined) await register(container, serviceWorker, type)
+    else if ((await container.getRegistration()) === undefined)
       throw new EngineError(
-        'backend_failed',
-        `The service worker could not be registered: ${String(cause)}`,
-        { cause },
+        'bad_request',
+        'No service worker is registered for this page: give serveOrigin the address of one as serviceWorker.',
       )
-    }
     const server = new OriginServer(client)
     await server.#hold()
     container.addEventListener('message', server.#hear, { signal: server.#stopped.signal })
@@ -109,7 +108,18 @@ function say(port: MessagePort, message: PageMessage): void {
   port.postMessage(message)
 }
 
+async function register(container: ServiceWorkerContainer, script: string, type: WorkerType): Promise<void> {
+  try {
+    await container.register(script, { type })
+  } catch (cause) {
+    const message = `The service worker ${script} could not be registered: ${String(cause)}`
+    throw new EngineError('backend_failed', message, { cause })
+  }
+}
+
 async function controlled(container: ServiceWorkerContainer): Promise<void> {
+  // A page outside the worker's scope serves others all the same; for itself it would wait for ever.
+  if ((await container.getRegistration()) === undefined) return
   await container.ready
   if (container.controller !== null) return
   // A worker that claims its pages says so soon; one that does not controls them after a reload, and other pages at once.
