@@ -1,7 +1,4 @@
-import type { ChatMessage, Usage } from '@tabserve/protocol'
-import { toWireError } from '@tabserve/protocol'
-import type { GenerationResult } from '../../generation.ts'
-import type { AnswerEvent } from '../answer-stream.ts'
+import type { ChatMessage } from '@tabserve/protocol'
 import { answerEvents, begun, wholeAnswer } from '../answer-stream.ts'
 import type { ServedClient } from '../served-client.ts'
 import type { CallOptions, Stream } from './chat-completions.ts'
@@ -18,14 +15,9 @@ import {
   wrong,
 } from './fields.ts'
 import { newIdentity, newId } from './identity.ts'
-import type {
-  OutputMessage,
-  ResponseEventBody,
-  ResponseObject,
-  ResponseParams,
-  ResponseStreamEvent,
-  ResponseUsage,
-} from './response-shapes.ts'
+import { responseStream } from './response-events.ts'
+import { responseOf } from './response-object.ts'
+import type { ResponseObject, ResponseParams, ResponseStreamEvent } from './response-shapes.ts'
 import { EXTRA_RULES, IGNORED_RULES, generateOptions, inTheirWords } from './sampling-fields.ts'
 
 const RULES: FieldRules = {
@@ -85,7 +77,7 @@ export class Responses {
         ...(signal === undefined ? {} : { signal }),
       })
       if (!isStream) return responseOf(begin, newId('msg'), await wholeAnswer(generation, signal))
-      return await begun(numbered(events(answerEvents(generation, signal), begin)))
+      return await begun(responseStream(answerEvents(generation, signal), begin))
     } catch (error) {
       throw inTheirWords(error, fields)
     }
@@ -132,87 +124,6 @@ function messagesOf(fields: Fields): ChatMessage[] {
     return { role: roleOf(role, param), content: text }
   })
   return [...first, ...given]
-}
-
-function responseOf(begin: ResponseObject, messageId: string, result: GenerationResult): ResponseObject {
-  const isWhole = result.finishReason === 'stop'
-  const status = isWhole ? 'completed' : 'incomplete'
-  return {
-    ...begin,
-    status,
-    incomplete_details: isWhole ? null : { reason: 'max_output_tokens' },
-    output: [messageOf(messageId, status, result.text)],
-    output_text: result.text,
-    usage: usageOf(result.usage),
-  }
-}
-
-function messageOf(id: string, status: OutputMessage['status'], text?: string): OutputMessage {
-  const content = text === undefined ? [] : [partOf(text)]
-  return { id, type: 'message', role: 'assistant', status, content }
-}
-
-function partOf(text: string): OutputMessage['content'][number] {
-  return { type: 'output_text', text, annotations: [] }
-}
-
-/** What fails before the first event is thrown; what fails later is told in the stream, as OpenAI does, unless it was the caller's signal. */
-async function* events(
-  answer: AsyncIterable<AnswerEvent>,
-  begin: ResponseObject,
-): AsyncGenerator<ResponseEventBody, void, void> {
-  const id = newId('msg')
-  const place = { item_id: id, output_index: 0, content_index: 0 }
-  let hasBegun = false
-  function* beginning(): Generator<ResponseEventBody, void, void> {
-    if (hasBegun) return
-    hasBegun = true
-    yield { type: 'response.created', response: begin }
-    yield { type: 'response.in_progress', response: begin }
-    yield { type: 'response.output_item.added', output_index: 0, item: messageOf(id, 'in_progress') }
-    yield { type: 'response.content_part.added', ...place, part: partOf('') }
-  }
-  try {
-    for await (const event of answer) {
-      yield* beginning()
-      if (event.type === 'end') yield* ending(responseOf(begin, id, event.result))
-      else if (event.text !== '')
-        yield { type: 'response.output_text.delta', ...place, delta: event.text, logprobs: [] }
-    }
-  } catch (error) {
-    const { code, message } = toWireError(error, 'backend_failed')
-    if (!hasBegun || code === 'aborted') throw error
-    const failed = { status: 'failed' as const, error: { code: 'server_error' as const, message } }
-    yield { type: 'response.failed', response: { ...begin, ...failed } }
-  }
-}
-
-function* ending(response: ResponseObject): Generator<ResponseEventBody, void, void> {
-  const [item] = response.output
-  if (item === undefined) return
-  const place = { item_id: item.id, output_index: 0, content_index: 0 }
-  const text = response.output_text
-  yield { type: 'response.output_text.done', ...place, text, logprobs: [] }
-  yield { type: 'response.content_part.done', ...place, part: partOf(text) }
-  yield { type: 'response.output_item.done', output_index: 0, item }
-  yield { type: response.status === 'completed' ? 'response.completed' : 'response.incomplete', response }
-}
-
-async function* numbered(
-  events: AsyncIterable<ResponseEventBody>,
-): AsyncGenerator<ResponseStreamEvent, void, void> {
-  let number = 0
-  for await (const event of events) yield { ...event, sequence_number: number++ }
-}
-
-function usageOf({ promptTokens, cachedTokens, completionTokens }: Usage): ResponseUsage {
-  return {
-    input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
-    output_tokens: completionTokens,
-    output_tokens_details: { reasoning_tokens: 0 },
-    total_tokens: promptTokens + completionTokens,
-  }
 }
 
 function instructionsOf({ instructions }: Fields): string | undefined {
