@@ -67,6 +67,7 @@ const harness: InlineConfig = {
   build: {
     ...output,
     outDir: join(SITE, 'harness'),
+    chunkSizeWarningLimit: 3000, // other people's SDKs
     rollupOptions: {
       input: ['index.html', 'doors.html'].map((page) => join(ROOT, 'packages/dev/src/harness', page)),
     },

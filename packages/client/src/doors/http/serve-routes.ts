@@ -91,9 +91,7 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T
     signal.addEventListener('abort', fire)
   })
   try {
-    const result = await Promise.race([work, aborted])
-    signal.throwIfAborted() // rather than the 499 of what the signal has ended
-    return result
+    return await Promise.race([work, aborted])
   } finally {
     signal.removeEventListener('abort', fire)
   }
