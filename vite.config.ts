@@ -31,6 +31,7 @@ export default defineConfig(({ mode }): UserConfig => ({
       await build(library('tabserve/src/global.ts', 'iife', 'tabserve.global.js'))
       await build(library('tabserve/src/worker.ts', 'es', 'tabserve.worker.js'))
       await build(library('convert/src/converter.ts', 'es', CONVERTER))
+      await build(library('tabserve/src/service-worker-file.ts', 'es', 'tabserve.service-worker.js'))
     }),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],
@@ -73,7 +74,14 @@ const harness: InlineConfig = {
   configFile: false,
   logLevel: 'warn',
   root: join(ROOT, 'packages/dev/src/harness'),
-  build: { ...output, outDir: join(SITE, 'harness') },
+  build: {
+    ...output,
+    outDir: join(SITE, 'harness'),
+    chunkSizeWarningLimit: 3000, // other people's SDKs
+    rollupOptions: {
+      input: ['index.html', 'doors.html'].map((page) => join(ROOT, 'packages/dev/src/harness', page)),
+    },
+  },
 }
 
 function library(entry: string, format: 'iife' | 'es', fileName: string): InlineConfig {

@@ -32,6 +32,8 @@ interface Fixtures {
   readonly context: BrowserContext
   /** A page with `window.harness`. */
   readonly harnessPage: Page
+  /** A page with `window.doors`, and the bundled model in `window.client`. */
+  readonly doorsPage: Page
 }
 
 interface WorkerFixtures {
@@ -72,6 +74,16 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     const page = await context.newPage()
     await page.goto(new URL('/harness/index.html', site.url).href)
     await page.waitForFunction(() => 'harness' in window)
+    await use(page)
+  },
+  doorsPage: async ({ context, site }, use) => {
+    const page = await context.newPage()
+    await page.goto(new URL('/harness/doors.html', site.url).href)
+    await page.waitForFunction(() => 'doors' in window)
+    await page.evaluate(async (url) => {
+      window.client = await window.doors.createClient()
+      await window.client.load(url)
+    }, MODEL.stories1)
     await use(page)
   },
 })

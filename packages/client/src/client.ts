@@ -5,6 +5,7 @@ import type {
   ModelStats,
   RequestEvent,
   StorageConfig,
+  TokenizeRequest,
   VersionPolicy,
   WorkerConfig,
 } from '@tabserve/protocol'
@@ -17,6 +18,15 @@ import type { VersionStatus } from './control/model-directory.ts'
 import type { HostLoadOptions } from './control/model-host.ts'
 import type { Rollout, RolloutOptions } from './control/rollout.ts'
 import type { VersionReport } from './control/version-metrics.ts'
+import { kserveRoutes } from './doors/http/kserve-routes.ts'
+import { metricsRoute } from './doors/http/metrics-route.ts'
+import { openAIRoutes } from './doors/http/openai-routes.ts'
+import type { LocalFetch } from './doors/http/serve-routes.ts'
+import { serveRoutes } from './doors/http/serve-routes.ts'
+import { KServeDoor } from './doors/kserve/kserve-door.ts'
+import { OpenAIDoor } from './doors/openai/openai-door.ts'
+import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
+import { OriginServer } from './doors/service-worker/origin-server.ts'
 import { Generation } from './generation.ts'
 import { WorkerLink } from './hub/worker-link.ts'
 import { fetchIndex } from './index-source.ts'
@@ -27,6 +37,8 @@ import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models } from './models.ts'
 import { askRemote } from './remote/remote-request.ts'
 import { checkedStorage } from './storage-options.ts'
+import type { Metric } from './telemetry/metric.ts'
+import { metricsOf } from './telemetry/metrics.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
 import { WorkerHost } from './worker-host.ts'
 
@@ -62,6 +74,19 @@ export type GenerateOptions = Omit<GenerateRequest, 'task'> & {
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
   readonly models: Models
+  /** This client in OpenAI's words; `chat`, `completions` and `responses` are the same, nearer at hand. */
+  readonly openai = new OpenAIDoor(this)
+  readonly chat = this.openai.chat
+  readonly completions = this.openai.completions
+  readonly responses = this.openai.responses
+  /** This client in KServe's words. */
+  readonly kserve = new KServeDoor(this)
+  /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
+  readonly fetch: LocalFetch = serveRoutes([
+    openAIRoutes(this.openai),
+    kserveRoutes(this.kserve),
+    metricsRoute(() => this.metrics()),
+  ])
   readonly #hub: HubRequests
   readonly #options: Omit<ClientOptions, 'hub'>
   readonly #host: WorkerHost
@@ -218,6 +243,23 @@ export class Client {
     return this.#link.call((api) => api.stats(this.#control.directory.resolve(model)))
   }
 
+  /** Every figure of every loaded model, under vLLM's names; `tabserve/prometheus` writes them as text. */
+  async metrics(): Promise<readonly Metric[]> {
+    const models = (await this.list()).map(async (info) => ({ info, stats: await this.stats(info.id) }))
+    return metricsOf(await Promise.all(models))
+  }
+
+  /** The tokens of a prompt or of a conversation, as the model would read them. */
+  tokenize(request: TokenizeRequest): Promise<readonly number[]> {
+    const model = this.#control.directory.resolve(request.model)
+    return this.#link.call((api) => api.tokenize({ ...request, model }))
+  }
+
+  /** What each token alone adds to a text; half of a character is U+FFFD. */
+  tokenTexts(model: string, tokens: readonly number[]): Promise<readonly string[]> {
+    return this.#link.call((api) => api.tokenTexts(this.#control.directory.resolve(model), tokens))
+  }
+
   /** Forgets the KV that ended requests left behind, so that the next prompts are computed whole. */
   async resetPrefixCache(model: string): Promise<void> {
     await this.#link.call((api) => api.resetPrefixCache(this.#control.directory.resolve(model)))
@@ -250,6 +292,11 @@ export class Client {
     }
     if (signal?.aborted === true) cancel()
     return generation
+  }
+
+  /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none, `bad_request` where none is registered. */
+  serveOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
+    return OriginServer.start(this, options)
   }
 
   /** Ends the worker and frees everything; running requests end with `engine_lost`. */

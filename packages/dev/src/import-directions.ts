@@ -10,7 +10,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
-  tabserve: ['client', 'worker', 'runtime/assets'],
+  tabserve: [
+    'client',
+    'client/ai-sdk',
+    'client/prometheus',
+    'client/prompt-api',
+    'client/service-worker',
+    'worker',
+    'runtime/assets',
+  ],
 }
 
 /** What a page's worker fetches of a room that otherwise runs in Node. */
@@ -28,6 +36,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
+  '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }
 

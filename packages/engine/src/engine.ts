@@ -58,7 +58,10 @@ export class Engine {
    * when too many wait.
    */
   submit(prompt: Prompt, emit: Emit): Cancel {
-    const choices = this.#choicesOf(prompt, emit)
+    const choices = this.#choicesOf(prompt, (event) => {
+      if (event.type === 'finish') this.#counters.requests.observe(event)
+      emit(event)
+    })
     try {
       this.#scheduler.add(choices.sequences)
     } catch (error) {

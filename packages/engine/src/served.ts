@@ -1,4 +1,4 @@
-import type { ModelStats, Request, RequestEvent } from '@tabserve/protocol'
+import type { ModelStats, Request, RequestEvent, TokenizeRequest } from '@tabserve/protocol'
 
 /** Takes what a request says. Called in order; the last call is a `finish` or an `error`. Must not throw. */
 export type Emit = (event: RequestEvent) => void
@@ -10,6 +10,10 @@ export type Cancel = () => void
 export interface Served {
   /** Never throws: what is wrong with the request is said through `emit`. */
   submit(request: Request, emit: Emit): Cancel
+  /** Throws `bad_request` for a prompt that `submit` would refuse. */
+  tokenize(request: TokenizeRequest): readonly number[]
+  /** Throws `bad_request` for what is no token. */
+  tokenTexts(tokens: readonly number[]): readonly string[]
   stats(): ModelStats
   resetPrefixCache(): void
   /** Ends every request with `engine_lost` and frees the model. */

@@ -2,7 +2,7 @@ import type { WireError } from './error.ts'
 import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
-import type { GenerateRequest } from './request.ts'
+import type { GenerateRequest, TokenizeRequest } from './request.ts'
 import type { ModelStats } from './stats.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
@@ -15,6 +15,10 @@ export interface EngineApi extends ModelsApi {
   list(): Promise<Answer<readonly ModelInfo[]>>
   describe(model: string): Promise<Answer<ModelInfo>>
   stats(model: string): Promise<Answer<ModelStats>>
+  /** The prompt as the model would read it. */
+  tokenize(request: TokenizeRequest): Promise<Answer<readonly number[]>>
+  /** What each token alone adds to a text; half of a character is U+FFFD. */
+  tokenTexts(model: string, tokens: readonly number[]): Promise<Answer<readonly string[]>>
   /** Forgets the KV that ended requests left behind; running ones keep theirs. */
   resetPrefixCache(model: string): Promise<Answer<null>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */

@@ -1,6 +1,7 @@
 /** Why something failed. Programs branch on this; the message is for people and says what to do. */
 export type ErrorCode =
   | 'bad_request' // the request itself is wrong: an unknown option, an empty prompt, a value out of range
+  | 'unsupported_parameter' // the request asks for something that this engine does not do
   | 'context_overflow' // the prompt does not fit the model's context
   | 'model_not_found' // nothing answers at the model's address, or the folder lacks a file
   | 'access_denied' // the model is private or gated: the server wants a token, or another one
@@ -22,6 +23,8 @@ export interface WireError {
   readonly message: string
   /** The file that the error is about, as the manifest names it. */
   readonly file?: string
+  /** The option that the error is about, as the request names it. */
+  readonly param?: string
   /** When trying again may help, in milliseconds. Of `queue_full`: an estimate; of `network`: what the server asked for. */
   readonly retryAfterMs?: number
 }
@@ -30,26 +33,29 @@ export interface WireError {
 export class EngineError extends Error {
   readonly code: ErrorCode
   readonly file: string | undefined
+  readonly param: string | undefined
   readonly retryAfterMs: number | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: Pick<WireError, 'file' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
+    options: Pick<WireError, 'file' | 'param' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
   ) {
     super(message, 'cause' in options ? { cause: options.cause } : {})
     this.name = 'EngineError'
     this.code = code
     this.file = options.file
+    this.param = options.param
     this.retryAfterMs = options.retryAfterMs
   }
 
   toWire(): WireError {
-    const { code, message, file, retryAfterMs } = this
+    const { code, message, file, param, retryAfterMs } = this
     return {
       code,
       message,
       ...(file === undefined ? {} : { file }),
+      ...(param === undefined ? {} : { param }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     }
   }

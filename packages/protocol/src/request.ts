@@ -40,6 +40,9 @@ export interface StructuredOutputs {
   readonly grammar?: string
 }
 
+/** A prompt whose tokens are asked for, without an answer. Exactly one of `prompt` and `messages`. */
+export type TokenizeRequest = Pick<GenerateRequest, 'model' | 'prompt' | 'messages'>
+
 /** When a request runs, for how long, and what it shares. */
 export interface SchedulingParams {
   /** Lower goes first; requests of one priority go in the order in which they came. Whole number, default 0. */

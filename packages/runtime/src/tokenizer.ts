@@ -73,6 +73,17 @@ export class Tokenizer {
     return { tokens, kind: this.#byteKind, eosTokenIds: this.#spec.eosTokenIds }
   }
 
+  /** What a token adds to a text, special ones written out: tokenizers strip the space before a text's first word, so it is decoded behind another. */
+  tokenText(token: number): string {
+    const decode = (tokens: readonly number[]) =>
+      this.#tokenizer.decode([...tokens], {
+        skip_special_tokens: false,
+        clean_up_tokenization_spaces: false,
+      })
+    const before = this.#tokenizer.encode('a', { add_special_tokens: false }).ids
+    return decode([...before, token]).slice(decode(before).length)
+  }
+
   /** A conversation as the prompt for its next answer. Throws `bad_request` when the model has no template or its template refuses. */
   renderChat(messages: readonly ChatMessage[]): string {
     if (this.#template === undefined) {

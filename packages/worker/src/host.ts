@@ -45,6 +45,8 @@ export function startWorker(): void {
     list: () => answer('backend_failed', () => ready().list()),
     describe: (model) => answer('backend_failed', () => ready().describe(model)),
     stats: (model) => answer('backend_failed', () => ready().stats(model)),
+    tokenize: (request) => answer('backend_failed', () => ready().tokenize(request)),
+    tokenTexts: (model, tokens) => answer('backend_failed', () => ready().tokenTexts(model, tokens)),
     resetPrefixCache: (model) =>
       answer('backend_failed', () => {
         ready().resetPrefixCache(model)

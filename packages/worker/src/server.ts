@@ -7,6 +7,7 @@ import type {
   Manifest,
   ModelInfo,
   ModelStats,
+  TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
@@ -61,6 +62,16 @@ export class Server {
   /** Throws `model_not_loaded`. */
   stats(id: string): ModelStats {
     return this.#find(id).model.served.stats()
+  }
+
+  /** Throws `model_not_loaded` or `bad_request`. */
+  tokenize(request: TokenizeRequest): readonly number[] {
+    return this.#find(request.model).model.served.tokenize(request)
+  }
+
+  /** Throws `model_not_loaded` or `bad_request`. */
+  tokenTexts(id: string, tokens: readonly number[]): readonly string[] {
+    return this.#find(id).model.served.tokenTexts(tokens)
   }
 
   /** Throws `model_not_loaded`. */

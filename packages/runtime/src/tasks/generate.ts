@@ -14,7 +14,7 @@ import {
   resolveSampling,
   resolveScheduling,
 } from '@tabserve/engine'
-import type { ChatMessage, GenerateRequest, ModelStats } from '@tabserve/protocol'
+import type { ChatMessage, GenerateRequest, ModelStats, TokenizeRequest } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
 import { Grammars } from '../grammar/grammars.ts'
@@ -62,7 +62,7 @@ export class GenerateModel implements Served {
       const sampling = resolveSampling(request, this.#runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
       const constrain = this.#constraintOf(request)
-      const tokens = this.#promptOf(request, scheduling)
+      const tokens = this.#promptOf(request, scheduling.contextOverflow)
       return this.#engine.submit(
         { tokens, sampling, scheduling, ...(constrain === undefined ? {} : { constrain }) },
         emit,
@@ -71,6 +71,17 @@ export class GenerateModel implements Served {
       emit({ type: 'error', error: toWireError(error, 'backend_failed') })
       return () => {}
     }
+  }
+
+  tokenize({ prompt, messages }: TokenizeRequest): readonly number[] {
+    return this.#promptOf(
+      { ...(prompt === undefined ? {} : { prompt }), ...(messages === undefined ? {} : { messages }) },
+      'stop',
+    )
+  }
+
+  tokenTexts(tokens: readonly number[]): readonly string[] {
+    return this.#checkTokens(tokens).map((token) => this.#tokenizer.tokenText(token))
   }
 
   stats(): ModelStats {
@@ -99,8 +110,15 @@ export class GenerateModel implements Served {
     return () => this.#grammars.constrain(spec)
   }
 
-  #promptOf(request: GenerateRequest, { contextOverflow }: Scheduling): readonly number[] {
-    const { prompt, promptTokens, messages, maxTokens } = request
+  #promptOf(
+    {
+      prompt,
+      promptTokens,
+      messages,
+      maxTokens,
+    }: Pick<GenerateRequest, 'prompt' | 'promptTokens' | 'messages' | 'maxTokens'>,
+    contextOverflow: Scheduling['contextOverflow'],
+  ): readonly number[] {
     const given = [prompt, promptTokens, messages].filter((value) => value !== undefined)
     if (given.length !== 1) {
       throw new EngineError(
