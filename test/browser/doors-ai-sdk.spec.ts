@@ -39,6 +39,26 @@ for (const door of [
   })
 }
 
+test('generateObject gives what its schema says', async ({ doorsPage }) => {
+  const found = await doorsPage.evaluate(async (prompt) => {
+    const { createTabserve, generateObject, jsonSchema } = window.doors
+    const schema = jsonSchema({
+      type: 'object',
+      properties: { animal: { enum: ['cat', 'dog'] }, legs: { type: 'integer', minimum: 0, maximum: 8 } },
+      required: ['animal', 'legs'],
+      additionalProperties: false,
+    })
+    const { object } = await generateObject({
+      model: createTabserve(window.client)('stories'),
+      prompt,
+      schema,
+      seed: 3,
+    })
+    return object
+  }, PROMPT)
+  expect(found).toEqual({ animal: expect.stringMatching(/^(cat|dog)$/), legs: expect.any(Number) })
+})
+
 test('an abort ends streamText and the computing; embeddings and tools are refused', async ({
   doorsPage,
 }) => {

@@ -181,14 +181,45 @@ test('models are listed and found', async ({ doorsPage }) => {
   expect(found.one).toMatchObject({ id: 'stories@1', object: 'model' })
 })
 
+test('an answer to a schema is valid, whole and as a stream; an object is JSON', async ({ doorsPage }) => {
+  const found = await doorsPage.evaluate(async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        name: { type: 'string', maxLength: 8 },
+        age: { type: 'integer', minimum: 0, maximum: 99 },
+      },
+      required: ['name', 'age'],
+    }
+    const request = {
+      model: 'stories',
+      messages: [{ role: 'user' as const, content: 'Who is it?' }],
+      seed: 5,
+      max_completion_tokens: 60,
+    }
+    const named = { type: 'json_schema' as const, json_schema: { name: 'person', schema, strict: true } }
+    const whole = await window.sdk.chat.completions.create({ ...request, response_format: named })
+    const stream = await window.sdk.chat.completions.create({
+      ...request,
+      response_format: named,
+      stream: true,
+    })
+    let streamed = ''
+    for await (const { choices } of stream) streamed += choices[0]?.delta.content ?? ''
+    return { whole: whole.choices[0]?.message.content ?? '', streamed }
+  })
+  expect(JSON.parse(found.whole)).toEqual({ name: expect.any(String), age: expect.any(Number) })
+  expect(found.streamed).toBe(found.whole)
+})
+
 const REFUSED = [
   ['an unknown model', { model: 'gpt-7' }, 'NotFoundError', 404, 'model_not_found', null],
   [
-    'a schema',
+    'a format without its schema',
     { response_format: { type: 'json_schema' } },
     'BadRequestError',
     400,
-    'unsupported_parameter',
+    'bad_request',
     'response_format',
   ],
   ['tools', { tools: [{ type: 'function' }] }, 'BadRequestError', 400, 'unsupported_parameter', 'tools'],

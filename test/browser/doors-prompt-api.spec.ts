@@ -92,7 +92,8 @@ test("what fails throws the specification's exceptions", async ({ doorsPage }) =
       aborted: await nameOf(aborted),
       // The turn of the aborted one is over.
       next: await nameOf(session.prompt('a story')),
-      constraint: await nameOf(session.prompt('a', { responseConstraint: {} })),
+      constraint: await nameOf(session.prompt('a', { responseConstraint: 'text' })),
+      chosen: await session.prompt('yes or no?', { responseConstraint: /(yes|no)/ }),
       picture: await nameOf(session.prompt([{ role: 'user', content: [{ type: 'image', value: 1 }] }])),
       tools: await nameOf(model.create({ tools: [{}] })),
       destroyed: '',
@@ -112,7 +113,8 @@ test("what fails throws the specification's exceptions", async ({ doorsPage }) =
     names: {
       aborted: 'AbortError',
       next: 'answered',
-      constraint: 'NotSupportedError',
+      constraint: 'SyntaxError',
+      chosen: expect.stringMatching(/^(yes|no)$/),
       picture: 'NotSupportedError',
       tools: 'NotSupportedError',
       destroyed: 'AbortError',

@@ -175,7 +175,7 @@ test('one prompt of several that fails ends the others', async () => {
 })
 
 const UNSUPPORTED = [
-  ['chat', { model: 'm', messages: MESSAGES, response_format: { type: 'json_object' } }, 'response_format'],
+  ['chat', { model: 'm', messages: MESSAGES, response_format: { type: 'grammar' } }, 'response_format'],
   ['chat', { model: 'm', messages: MESSAGES, audio: {} }, 'audio'],
   ['chat', { model: 'm', messages: MESSAGES, anything: 1 }, 'anything'],
   ['chat', { model: 'm', messages: [{ role: 'tool', content: 'a' }] }, 'messages[0].role'],

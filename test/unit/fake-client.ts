@@ -32,6 +32,7 @@ export class FakeClient implements Pick<ServedClient, 'generate' | 'list' | 'des
       queueMicrotask(() => finish('abort'))
     }
     const generation = new Generation(cancel)
+    generation.setServedBy({ where: 'local', model: options.model })
     options.signal?.addEventListener('abort', () => generation.cancel())
     if (options.signal?.aborted === true) generation.cancel()
     this.asked.push({

@@ -1,5 +1,5 @@
 import { createOpenAI } from '@ai-sdk/openai'
-import { embed, generateText, streamText } from 'ai'
+import { embed, generateObject, generateText, jsonSchema, streamText } from 'ai'
 import OpenAI from 'openai'
 import { createClient } from 'tabserve'
 import { createTabserve } from 'tabserve/ai-sdk'
@@ -10,7 +10,9 @@ const doors = {
   OpenAI,
   createOpenAI,
   embed,
+  generateObject,
   generateText,
+  jsonSchema,
   streamText,
   createClient,
   createTabserve,

@@ -1,5 +1,5 @@
 import type { LanguageModelV4CallOptions, LanguageModelV4Message, SharedV4Warning } from '@ai-sdk/provider'
-import type { ChatMessage } from '@tabserve/protocol'
+import type { ChatMessage, StructuredOutputs } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { GenerateOptions } from '../../client.ts'
 
@@ -8,15 +8,15 @@ export interface ReadCall {
   readonly warnings: SharedV4Warning[]
 }
 
-/** A call in our words. `providerOptions.tabserve` takes any of our options. Throws `unsupported_parameter` for tools, JSON and files. */
+/** A call in our words. `providerOptions.tabserve` takes any of our options. Throws `unsupported_parameter` for tools and files. */
 export function readCall(options: LanguageModelV4CallOptions): ReadCall {
   const { responseFormat, tools, reasoning, providerOptions } = options
-  if (responseFormat !== undefined && responseFormat.type !== 'text') throw unsupported('responseFormat')
   if (tools !== undefined && tools.length > 0) throw unsupported('tools')
   const asksToReason = reasoning !== undefined && reasoning !== 'provider-default' && reasoning !== 'none'
   return {
     request: {
       ...samplingOf(options),
+      ...structureOf(responseFormat),
       messages: options.prompt.map(messageOf),
       ...providerOptions?.['tabserve'],
     },
@@ -38,6 +38,13 @@ function samplingOf(options: LanguageModelV4CallOptions): Omit<GenerateOptions, 
     seed,
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+function structureOf(format: LanguageModelV4CallOptions['responseFormat']): {
+  readonly structuredOutputs?: StructuredOutputs
+} {
+  if (format?.type !== 'json') return {}
+  return { structuredOutputs: format.schema === undefined ? { jsonObject: true } : { json: format.schema } }
 }
 
 function messageOf({ role, content }: LanguageModelV4Message): ChatMessage {

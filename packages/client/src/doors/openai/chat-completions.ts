@@ -9,6 +9,7 @@ import type { FieldRules, Fields } from './fields.ts'
 import { flagField, isEmptyList, isOneOf, never, readFields, textField, wrong } from './fields.ts'
 import type { Identity } from './identity.ts'
 import { newIdentity } from './identity.ts'
+import { structureOf } from './response-format.ts'
 import {
   EXTRA_RULES,
   IGNORED_RULES,
@@ -39,7 +40,7 @@ const RULES: FieldRules = {
   top_logprobs: 'used',
   ...EXTRA_RULES,
   ...IGNORED_RULES,
-  response_format: (value) => (value as { type?: unknown }).type === 'text',
+  response_format: 'used',
   tools: isEmptyList,
   tool_choice: isOneOf('none', 'auto'),
   parallel_tool_calls: isOneOf(true, false),
@@ -108,6 +109,7 @@ function requestOf(fields: Fields) {
       ...(most === undefined ? {} : { max_tokens: most }),
       ...(logprobs ? { top_logprobs: numLikeliest ?? 0 } : {}),
     }),
+    ...structureOf(fields),
     messages: chatMessages(fields),
   }
 }

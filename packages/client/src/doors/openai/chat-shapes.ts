@@ -1,5 +1,6 @@
 import type { ChatMessageParam } from './chat-messages.ts'
 import type { ChatTokenLogprob } from './chat-logprobs.ts'
+import type { ResponseFormat } from './response-format.ts'
 import type { ServingExtras } from './sampling-fields.ts'
 import type { CompletionUsage } from './usage.ts'
 
@@ -23,7 +24,7 @@ export interface ChatCompletionParams extends ServingExtras {
   logit_bias?: Record<string, number> | null
   logprobs?: boolean | null
   top_logprobs?: number | null
-  response_format?: { type: 'text' }
+  response_format?: ResponseFormat
   user?: string
   metadata?: Record<string, string> | null
 }

@@ -1,3 +1,4 @@
+import type { StructuredOutputs } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { GenerateOptions } from '../../client.ts'
 import type { FieldRules, Fields } from './fields.ts'
@@ -25,6 +26,7 @@ const OPTION_OF = {
   stop_token_ids: 'stopTokenIds',
   allowed_token_ids: 'allowedTokenIds',
   cache_salt: 'cacheSalt',
+  structured_outputs: 'structuredOutputs',
   priority: 'priority',
   // ours
   deadlineMs: 'timeoutMs',
@@ -40,6 +42,8 @@ export interface ServingExtras {
   readonly stop_token_ids?: readonly number[]
   readonly allowed_token_ids?: readonly number[]
   readonly cache_salt?: string
+  /** vLLM's; as our own option. */
+  readonly structured_outputs?: StructuredOutputs
   /** Lower goes first. Default 0. */
   readonly priority?: number
   /** Milliseconds until the last word; a text that has begun then ends with `finish_reason: 'length'`. */
@@ -55,6 +59,7 @@ export const EXTRA_RULES = {
   stop_token_ids: 'used',
   allowed_token_ids: 'used',
   cache_salt: 'used',
+  structured_outputs: 'used',
   priority: 'used',
   deadlineMs: 'used',
 } as const satisfies FieldRules

@@ -1,17 +1,21 @@
-import type { ChatMessage } from '@tabserve/protocol'
+import type { ChatMessage, StructuredOutputs } from '@tabserve/protocol'
 import type { Generation } from '../../generation.ts'
 import { wholeAnswer } from '../answer-stream.ts'
 import type { ServedClient } from '../served-client.ts'
-import { inTheirWords, notSupported } from './exceptions.ts'
+import { inTheirWords } from './exceptions.ts'
 import type { PromptInput } from './prompts.ts'
 import { messagesOf } from './prompts.ts'
 import { Turns } from './turns.ts'
 
 export type SessionClient = Pick<ServedClient, 'generate' | 'tokenize'>
 
+interface Structure {
+  readonly structuredOutputs?: StructuredOutputs
+}
+
 export interface PromptOptions {
   readonly signal?: AbortSignal
-  /** Refused with `NotSupportedError` until there is structured output. */
+  /** A JSON schema, or a `RegExp` that the whole answer matches. */
   readonly responseConstraint?: unknown
 }
 
@@ -112,7 +116,6 @@ export class LanguageModelSession {
 
   /** Tokens that these messages would add. */
   async measureContextUsage(input: PromptInput, options: PromptOptions = {}): Promise<number> {
-    refuseConstraint(options)
     this.#check(options.signal)
     try {
       const tokens = await this.#count([...this.#messages, ...messagesOf(input)])
@@ -148,7 +151,7 @@ export class LanguageModelSession {
   }
 
   async *#ask(input: PromptInput, options: PromptOptions): AsyncGenerator<string, void, void> {
-    refuseConstraint(options)
+    const structure = structureOf(options.responseConstraint)
     const asked = messagesOf(input)
     const { signal } = options
     const either = AbortSignal.any([this.#destroyed.signal, ...(signal === undefined ? [] : [signal])])
@@ -156,7 +159,7 @@ export class LanguageModelSession {
     try {
       const messages = await this.#fit([...this.#messages, ...asked], asked.length)
       either.throwIfAborted()
-      const generation = this.#generate(messages, either)
+      const generation = this.#generate(messages, either, structure)
       for await (const { text } of generation) if (text !== '') yield text
       const { text } = await wholeAnswer(generation, either)
       await this.#keep([...messages, { role: 'assistant', content: text }])
@@ -167,8 +170,8 @@ export class LanguageModelSession {
     }
   }
 
-  #generate(messages: readonly ChatMessage[], signal: AbortSignal): Generation {
-    const options = { ...this.#sampling, contextOverflow: 'truncate-start' as const }
+  #generate(messages: readonly ChatMessage[], signal: AbortSignal, structure: Structure = {}): Generation {
+    const options = { ...this.#sampling, ...structure, contextOverflow: 'truncate-start' as const }
     return this.#client.generate({ ...options, model: this.#model, messages, signal })
   }
 
@@ -220,7 +223,10 @@ export class LanguageModelSession {
   }
 }
 
-function refuseConstraint({ responseConstraint }: PromptOptions): void {
-  if (responseConstraint !== undefined && responseConstraint !== null)
-    throw notSupported('responseConstraint')
+/** A JSON schema, or a regular expression that the whole answer matches. Throws `SyntaxError` for anything else, as browsers do. */
+function structureOf(constraint: unknown): Structure {
+  if (constraint === undefined || constraint === null) return {}
+  if (constraint instanceof RegExp) return { structuredOutputs: { regex: constraint.source } }
+  if (typeof constraint === 'object') return { structuredOutputs: { json: constraint } }
+  throw new DOMException('responseConstraint is a JSON schema or a RegExp.', 'SyntaxError')
 }
