@@ -76,7 +76,6 @@ class Harness {
     const repository = new ModelRepository({ store, http: new Http() })
     const { manifest, files } = await repository.open({ url }, options)
     const { graph, tokenizer } = manifest
-    if (graph.kind !== 'decoder-gqa') throw new Error(`the harness opens no ${graph.kind}`)
     const room = {
       maxRunning: rows,
       contextLength: contextLength ?? graph.contextLength,

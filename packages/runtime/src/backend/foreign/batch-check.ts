@@ -1,5 +1,5 @@
 import type { Run } from '@tabserve/engine'
-import { messageOf } from '../ort-failure.ts'
+import { messageOf } from '../backend-failure.ts'
 import type { RowRoom } from '../runner-options.ts'
 import type { DecoderForm } from './decoder-form.ts'
 import { ForeignRunner } from './foreign-runner.ts'

@@ -2,7 +2,7 @@ import type { CacheFacts, OnnxDecoderGraph, RunnerName } from '@tabserve/protoco
 import { EngineError } from '@tabserve/protocol'
 import type { ModelFiles } from '../../models/model-files.ts'
 import type { ChosenRunner } from '../device.ts'
-import { backendFailed, creating, messageOf } from '../ort-failure.ts'
+import { backendFailed, creating, messageOf } from '../backend-failure.ts'
 import type { OrtModule } from '../ort-module.ts'
 import type { PublicOrt } from '../public-ort.ts'
 import type { RunnerOptions } from '../runner-options.ts'
