@@ -19,6 +19,15 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly messages?: readonly ChatMessage[]
   /** Answers to one prompt, 1 to 64; they share the prompt's KV. Answer `i` is what the seed `seed + i` gives alone. Default 1. */
   readonly n?: number
+  /**
+   * What each answer had said when the worker that computed it died; they go on behind it, and nothing is said twice. The client's own: it puts
+   * requests that were running to a new worker with this.
+   */
+  readonly resume?: readonly ResumedAnswer[]
+}
+
+export interface ResumedAnswer {
+  readonly tokens: readonly number[]
 }
 
 /** When a request runs, for how long, and what it shares. */
@@ -94,6 +103,7 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   promptTokens: true,
   messages: true,
   n: true,
+  resume: true,
   priority: true,
   preempt: true,
   admission: true,

@@ -45,7 +45,11 @@ export class GenerateModel implements Served {
       const sampling = resolveSampling(request, this.#runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
       const tokens = this.#promptOf(request, scheduling)
-      return this.#engine.submit({ tokens, sampling, scheduling }, emit)
+      const resume = this.#resumeOf(request, scheduling)
+      return this.#engine.submit(
+        { tokens, sampling, scheduling, ...(resume === undefined ? {} : { resume }) },
+        emit,
+      )
     } catch (error) {
       emit({ type: 'error', error: toWireError(error, 'backend_failed') })
       return () => {}
@@ -78,7 +82,7 @@ export class GenerateModel implements Served {
         `A request needs exactly one of prompt, promptTokens and messages; ${given.length} were given.`,
       )
     }
-    if (promptTokens !== undefined) return this.#checkTokens(promptTokens)
+    if (promptTokens !== undefined) return this.#checkTokens('promptTokens', promptTokens)
     if (messages !== undefined) {
       const most =
         contextOverflow === 'truncate-start'
@@ -102,14 +106,23 @@ export class GenerateModel implements Served {
     }
   }
 
-  #checkTokens(tokens: readonly number[]): readonly number[] {
+  #resumeOf({ resume }: GenerateRequest, { n }: Scheduling): readonly (readonly number[])[] | undefined {
+    if (resume === undefined) return undefined
+    if (!Array.isArray(resume) || resume.length !== n)
+      throw new EngineError('bad_request', `resume must be a list with one entry for each of ${n} answers.`)
+    return resume.map((answer: unknown) =>
+      this.#checkTokens('resume', (answer as { tokens?: unknown } | null)?.tokens),
+    )
+  }
+
+  #checkTokens(option: string, tokens: unknown): readonly number[] {
     const { vocabSize } = this.#runner.capabilities
     const isToken = (token: unknown) =>
       Number.isInteger(token) && (token as number) >= 0 && (token as number) < vocabSize
     if (Array.isArray(tokens) && tokens.every(isToken)) return tokens
     throw new EngineError(
       'bad_request',
-      `promptTokens must be a list of whole numbers from 0 to ${vocabSize - 1}.`,
+      `${option} must be a list of whole numbers from 0 to ${vocabSize - 1}.`,
     )
   }
 }
