@@ -1,36 +1,46 @@
 import type {
   DeviceReport,
   GenerateRequest,
+  Health,
   LoadProgress,
   LoadRequest,
+  ModelHealth,
   ModelInfo,
   ModelStats,
-  RequestCommand,
-  RequestEvent,
+  Scaling,
   StorageConfig,
   WorkerConfig,
 } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
 import { Generation } from './generation.ts'
-import { WorkerLink, handOver } from './hub/worker-link.ts'
-import { Models, withPort } from './models.ts'
+import { Flight } from './hub/flight.ts'
+import type { Host } from './hub/host.ts'
+import { OwnHost, disposed } from './hub/host.ts'
+import { handOver } from './hub/link.ts'
+import { Models } from './models.ts'
 import type { ModelSource } from './picked-files.ts'
 import { pickedFiles } from './picked-files.ts'
 import { checkedStorage } from './storage-options.ts'
+import { withPort } from './with-port.ts'
+
+/** Longer than the slowest step of a model that fits the CPU. */
+const HANG_TIMEOUT_MS = 20_000
 
 export interface ClientOptions {
-  /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
+  /** Makes a worker. Called at once, for every replica, and for a replica whose worker died. */
   readonly worker: () => Worker
   /** Addresses of the files that the worker fetches, relative to the page or absolute. */
   readonly assets: WorkerConfig['assets']
-  /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
+  /** Threads of each worker. Default: half the cores, at most 4, and no more than its share where a model has replicas; always 1 where the page is not cross-origin isolated. */
   readonly threads?: number
+  /** Milliseconds without a sign of life, or without progress while there is work, after which a worker is replaced. Default 20 s, 2 min while it loads. */
+  readonly hangTimeoutMs?: number
   /** What the worker keeps of models, and where they may come from. */
   readonly storage?: StorageConfig
 }
 
-export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files'> {
+export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files'>, Scaling {
   readonly onProgress?: (progress: LoadProgress) => void
   /** Stops the download, which fails with `aborted`. What had arrived is kept for the next try. */
   readonly signal?: AbortSignal
@@ -39,145 +49,149 @@ export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files'> {
 /** A generate request as the caller writes it. */
 export type GenerateOptions = Omit<GenerateRequest, 'task'> & { readonly signal?: AbortSignal }
 
-/** What the page holds: loads models into a worker and asks them. Every method rejects with `EngineError` and nothing else. */
+/** What the page holds: loads models into workers and asks them. Every method rejects with `EngineError` and nothing else. */
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
-  readonly models = new Models(async () => {
-    await this.#revive()
-    return this.#link
-  })
-  readonly #options: ClientOptions
-  #link: WorkerLink
-  /** The worker that is being started in place of a dead one. */
-  #next: Promise<WorkerLink> | undefined
-  #disposed = false
+  readonly models: Models
+  readonly #host: Host
+  readonly #flights = new Set<Flight>()
+  #numRequests = 0
+  #isDisposed = false
 
-  /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
+  /** Starts a worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
-    const { worker, assets, threads, storage, ...unknown } = options
+    const { worker, assets, threads, hangTimeoutMs, storage, ...unknown } = options
     refuse(unknown, 'createClient')
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
     }
-    const checked = {
+    if (hangTimeoutMs !== undefined && !(typeof hangTimeoutMs === 'number' && hangTimeoutMs > 0)) {
+      throw new EngineError('bad_request', `hangTimeoutMs ${String(hangTimeoutMs)} must be a number above 0.`)
+    }
+    const host = await OwnHost.create({
       worker,
       assets: absoluteAssets(assets),
+      hangTimeoutMs: hangTimeoutMs ?? HANG_TIMEOUT_MS,
       ...(threads === undefined ? {} : { threads }),
       ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
-    }
-    return new Client(checked, await startLink(checked))
+    })
+    return new Client(host)
   }
 
-  private constructor(options: ClientOptions, link: WorkerLink) {
-    this.#options = options
-    this.#link = link
+  private constructor(host: Host) {
+    this.#host = host
+    this.models = new Models(host)
   }
 
-  /** Cores, threads and isolation, as the worker found them. */
+  /** Cores, threads and isolation, as the first worker found them. */
   get device(): DeviceReport {
-    return this.#link.device
+    return this.#host.device
   }
 
   /**
    * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
    * before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the user picked or
-   * dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
+   * dropped; the `url` of what it returns loads that model again. One of the same name and version is replaced once the new one is ready.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
-    const { onProgress, signal, ...serving } = options
+    const { onProgress, signal, replicas, idleTimeoutMs, ...serving } = options
     refuse(unknownOf(serving, LOAD_OPTIONS), 'load')
     const from =
       typeof source === 'string'
         ? { url: absoluteUrl(source) }
         : { url: '', files: await pickedFiles(source) }
     const request: LoadRequest = { ...serving, ...from }
+    const scaling: Scaling = {
+      ...(replicas === undefined ? {} : { replicas }),
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    }
     if (signal?.aborted === true)
       throw new EngineError('aborted', 'The signal had fired before the load began.')
-    await this.#revive()
-    return withPort(onProgress, signal, (port) => this.#link.call((api) => api.load(request, handOver(port))))
+    return withPort(onProgress, signal, (port) =>
+      this.#host.call((api) => api.load(request, scaling, handOver(port))),
+    )
   }
 
   /** Frees a model. Its running requests end with `engine_lost`; its files stay in the browser's storage. */
   async unload(model: string): Promise<void> {
-    await this.#link.call((api) => api.unload(model))
+    await this.#host.call((api) => api.unload(model))
+  }
+
+  /**
+   * Sets how many workers hold a model, each with all of it; resolves when they do. What a worker has begun it ends before it goes. With 0 none holds
+   * it, until the next request brings one back from the store. Throws `model_not_loaded`, `bad_request`, or what keeps a worker from starting.
+   */
+  scale(model: string, replicas: number): Promise<ModelHealth> {
+    return this.#host.call((api) => api.scale(model, replicas))
+  }
+
+  /** Whether anything can be asked, and how each model and each of its workers is. */
+  health(): Promise<Health> {
+    return this.#host.call((api) => api.health())
   }
 
   /** The loaded models. */
   list(): Promise<readonly ModelInfo[]> {
-    return this.#link.call((api) => api.list())
+    return this.#host.call((api) => api.list())
   }
 
   /** One loaded model and how it really runs: `runner` and why, threads, memory. Rejects with `model_not_loaded`. */
   describe(model: string): Promise<ModelInfo> {
-    return this.#link.call((api) => api.describe(model))
+    return this.#host.call((api) => api.describe(model))
   }
 
-  /** What a model is doing and has done. */
+  /** What a model is doing and has done, all its workers together. */
   stats(model: string): Promise<ModelStats> {
-    return this.#link.call((api) => api.stats(model))
+    return this.#host.call((api) => api.stats(model))
   }
 
   /** Forgets the KV that ended requests left behind, so that the next prompts are computed whole. */
   async resetPrefixCache(model: string): Promise<void> {
-    await this.#link.call((api) => api.resetPrefixCache(model))
+    await this.#host.call((api) => api.resetPrefixCache(model))
   }
 
   /** Deletes what the browser's storage keeps of the model at `url`, or of every model. Loaded models go on working. */
   async clearCache(url?: string): Promise<void> {
     const folder = url === undefined ? undefined : absoluteUrl(url)
-    await this.#link.call((api) => api.clearCache(folder))
+    await this.#host.call((api) => api.clearCache(folder))
   }
 
   /**
    * Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the
-   * generation. A generation is thenable: an `async` function that returns one waits for the whole answer.
+   * generation. When a worker dies on the way, another goes on where it was. A generation is thenable: an `async` function that returns one waits
+   * for the whole answer.
    */
   generate({ signal, ...options }: GenerateOptions): Generation {
-    const link = this.#link
-    const { port1, port2 } = new MessageChannel()
-    const generation = new Generation(() => port1.postMessage({ type: 'cancel' } satisfies RequestCommand))
-    const cancel = () => generation.cancel()
-    let forget = () => {}
-    const take = (event: RequestEvent) => {
-      generation.take(event)
-      if (event.type === 'delta') return
-      signal?.removeEventListener('abort', cancel)
-      forget()
-      port1.close()
-    }
-    const fail = (error: unknown) => take({ type: 'error', error: toWireError(error, 'bad_request') })
-    port1.onmessage = ({ data }: MessageEvent<RequestEvent>) => take(data)
-    signal?.addEventListener('abort', cancel)
-    forget = link.onDeath(fail)
-    if (!link.alive) return generation
     const request: GenerateRequest = { task: 'generate', ...options }
-    // The request goes first, so that a cancel finds it.
-    link.send((api) => api.submit(request, handOver(port2))).catch(fail)
+    const generation = new Generation(() => flight.cancel())
+    const flight = new Flight(this.#host, request, String(this.#numRequests++), (event) =>
+      generation.take(event),
+    )
+    if (this.#isDisposed) {
+      flight.fail(disposed())
+      return generation
+    }
+    const cancel = () => flight.cancel()
+    signal?.addEventListener('abort', cancel)
+    this.#flights.add(flight)
+    void flight.run().then(() => {
+      signal?.removeEventListener('abort', cancel)
+      this.#flights.delete(flight)
+    })
     if (signal?.aborted === true) cancel()
     return generation
   }
 
-  /** Ends the worker and frees everything; running requests end with `engine_lost`. */
+  /** Ends the workers and frees everything; running requests end with `engine_lost`. */
   dispose(): void {
-    this.#disposed = true
-    this.#link.terminate('the client was disposed of')
+    this.#isDisposed = true
+    for (const flight of this.#flights) flight.fail(disposed())
+    this.#host.dispose()
   }
 
   [Symbol.dispose](): void {
     this.dispose()
   }
-
-  /** Two loads after a death share one new worker. After `dispose` there is none. */
-  async #revive(): Promise<void> {
-    if (this.#link.alive || this.#disposed) return
-    this.#next ??= startLink(this.#options).finally(() => (this.#next = undefined))
-    this.#link = await this.#next
-    if (this.#disposed) this.dispose()
-  }
-}
-
-function startLink({ worker, assets, ...options }: ClientOptions): Promise<WorkerLink> {
-  return WorkerLink.start(worker, { assets, ...options })
 }
 
 /** Every option of a load that goes to the worker. The compiler checks that none is missing. */

@@ -1,9 +1,10 @@
-import type { LoadCommand, LoadProgress, StorageReport, StoredModel, Verification } from '@tabserve/protocol'
+import type { LoadProgress, StorageReport, StoredModel, Verification } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
-import type { WorkerLink } from './hub/worker-link.ts'
-import { handOver } from './hub/worker-link.ts'
+import type { Host } from './hub/host.ts'
+import { handOver } from './hub/link.ts'
 import type { ModelSource } from './picked-files.ts'
 import { pickedFiles } from './picked-files.ts'
+import { withPort } from './with-port.ts'
 
 export interface PrefetchOptions {
   readonly onProgress?: (progress: LoadProgress) => void
@@ -13,52 +14,53 @@ export interface PrefetchOptions {
 
 /** The models that the browser's storage keeps, loaded or not. Addresses are relative to the page or absolute. */
 export class Models {
-  readonly #link: () => Promise<WorkerLink>
+  readonly #host: Host
 
-  constructor(link: () => Promise<WorkerLink>) {
-    this.#link = link
+  constructor(host: Host) {
+    this.#host = host
   }
 
   /** Everything that is kept, the last used first. */
   async list(): Promise<readonly StoredModel[]> {
-    return (await this.#link()).call((api) => api.listStored())
+    return this.#host.call((api) => api.listStored())
   }
 
   /** What is kept of a model and what a load would download. Fetches the manifest of one that is not known. */
   async status(url: string): Promise<StoredModel> {
-    return (await this.#link()).call((api) => api.storedStatus(absoluteUrl(url)))
+    return this.#host.call((api) => api.storedStatus(absoluteUrl(url)))
   }
 
   /** Brings a model into storage without loading it, or goes on with that. Throws `storage` when it cannot be kept. */
   async prefetch(source: ModelSource, { onProgress, signal }: PrefetchOptions = {}): Promise<StoredModel> {
     const request =
       typeof source === 'string' ? { url: absoluteUrl(source) } : { files: await pickedFiles(source) }
-    const link = await this.#link()
-    return withPort(onProgress, signal, (port) => link.call((api) => api.prefetch(request, handOver(port))))
+    return withPort(onProgress, signal, (port) =>
+      this.#host.call((api) => api.prefetch(request, handOver(port))),
+    )
   }
 
   /** Reads a model's files again. What is found damaged is fetched again by the next load. */
   async verify(url: string): Promise<Verification> {
-    return (await this.#link()).call((api) => api.verifyStored(absoluteUrl(url)))
+    return this.#host.call((api) => api.verifyStored(absoluteUrl(url)))
   }
 
   /** Keeps a model that is stored whole from being evicted to make room. */
   async pin(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.setPinned(absoluteUrl(url), true))
+    await this.#host.call((api) => api.setPinned(absoluteUrl(url), true))
   }
 
   async unpin(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.setPinned(absoluteUrl(url), false))
+    await this.#host.call((api) => api.setPinned(absoluteUrl(url), false))
   }
 
   /** Gives a model's bytes up and remembers that it was there. Throws `bad_request` for a pinned one. */
   async evict(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.evictStored(absoluteUrl(url)))
+    await this.#host.call((api) => api.evictStored(absoluteUrl(url)))
   }
 
   /** Forgets a model and the files that no other one needs. */
   async remove(url: string): Promise<void> {
-    await (await this.#link()).call((api) => api.removeStored(absoluteUrl(url)))
+    await this.#host.call((api) => api.removeStored(absoluteUrl(url)))
   }
 
   /**
@@ -71,26 +73,6 @@ export class Models {
 
   /** Bytes kept, the budget, the browser's quota, and whether storage is persistent. */
   async storage(): Promise<StorageReport> {
-    return (await this.#link()).call((api) => api.storage())
-  }
-}
-
-/** Runs a call that tells of itself through a port and stops by its signal. */
-export async function withPort<T>(
-  onProgress: ((progress: LoadProgress) => void) | undefined,
-  signal: AbortSignal | undefined,
-  call: (port: MessagePort) => Promise<T>,
-): Promise<T> {
-  const { port1, port2 } = new MessageChannel()
-  const cancel = () => port1.postMessage({ type: 'cancel' } satisfies LoadCommand)
-  port1.onmessage = ({ data }: MessageEvent<LoadProgress>) => onProgress?.(data)
-  signal?.addEventListener('abort', cancel)
-  // The message waits in the port until the worker listens.
-  if (signal?.aborted === true) cancel()
-  try {
-    return await call(port2)
-  } finally {
-    signal?.removeEventListener('abort', cancel)
-    port1.close()
+    return this.#host.call((api) => api.storage())
   }
 }

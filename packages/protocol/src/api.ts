@@ -18,8 +18,20 @@ export interface EngineApi extends ModelsApi {
   resetPrefixCache(model: string): Promise<Answer<null>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
-  /** Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. */
-  submit(request: GenerateRequest, port: MessagePort): Promise<void>
+  /** Starts a request; everything it says comes on `port`. Resolves once its last word is said. @param id names it for `cancel`. */
+  submit(request: GenerateRequest, port: MessagePort, id: string): Promise<void>
+  /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
+  cancel(id: string): Promise<void>
+  /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
+  pulse(): Promise<Pulse>
+}
+
+/** How a worker is. */
+export interface Pulse {
+  /** Whether any request runs or waits. */
+  readonly busy: boolean
+  /** Grows with everything that is computed. */
+  readonly progress: number
 }
 
 export type Answer<T> =

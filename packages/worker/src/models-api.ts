@@ -1,6 +1,7 @@
 import type { ModelsApi } from '@tabserve/protocol'
+import { answer } from '@tabserve/protocol'
 import type { ModelRepository } from '@tabserve/runtime'
-import { answer, withProgress } from './answer.ts'
+import { withProgress } from './with-progress.ts'
 
 /** The weight store's models, for the page. */
 export function modelsApi(repository: () => ModelRepository): ModelsApi {
