@@ -143,6 +143,7 @@ test('an engine that dies in the middle of an answer is replaced, and the answer
   await killWorker(page)
   await expectFinished(page)
   await expect(page.getByTestId('alert')).toBeHidden()
+  await page.getByTestId('new-conversation').click() // the first answer has filled the context
   await ask(page, 'Tell me a story about a bee.')
   await expectFinished(page)
 })
