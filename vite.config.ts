@@ -30,6 +30,7 @@ export default defineConfig(({ mode }): UserConfig => ({
     afterBuild('script-tag', async () => {
       await build(library('global.ts', 'iife', 'tabserve.global.js'))
       await build(library('worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('broker.ts', 'es', 'tabserve.broker.js'))
     }),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],

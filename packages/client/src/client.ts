@@ -15,9 +15,10 @@ import { EngineError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
 import { Generation } from './generation.ts'
 import { Flight } from './hub/flight.ts'
-import type { Host } from './hub/host.ts'
+import type { Host, Role } from './hub/host.ts'
 import { OwnHost, disposed } from './hub/host.ts'
 import { handOver } from './hub/link.ts'
+import { TabHost } from './hub/tabs/tab-host.ts'
 import { Models } from './models.ts'
 import type { ModelSource } from './picked-files.ts'
 import { pickedFiles } from './picked-files.ts'
@@ -36,6 +37,14 @@ export interface ClientOptions {
   readonly threads?: number
   /** Milliseconds without a sign of life, or without progress while there is work, after which a worker is replaced. Default 20 s, 2 min while it loads. */
   readonly hangTimeoutMs?: number
+  /**
+   * One engine for all tabs of this origin that say so, with the same assets, threads and storage: the first tab's, and when it closes another's, where
+   * running requests go on. Where the browser has no shared workers or no Web Locks the tab is alone: `client.role` says. Default false: loads, `scale` and
+   * `clearCache` of one tab act on all of them, and a page in the background lends its time to the others.
+   */
+  readonly share?: boolean
+  /** Makes the shared worker through which tabs find each other. */
+  readonly broker?: (name: string) => SharedWorker
   /** What the worker keeps of models, and where they may come from. */
   readonly storage?: StorageConfig
 }
@@ -60,7 +69,7 @@ export class Client {
 
   /** Starts a worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
-    const { worker, assets, threads, hangTimeoutMs, storage, ...unknown } = options
+    const { worker, assets, threads, hangTimeoutMs, storage, share = false, broker, ...unknown } = options
     refuse(unknown, 'createClient')
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
       throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
@@ -68,14 +77,15 @@ export class Client {
     if (hangTimeoutMs !== undefined && !(typeof hangTimeoutMs === 'number' && hangTimeoutMs > 0)) {
       throw new EngineError('bad_request', `hangTimeoutMs ${String(hangTimeoutMs)} must be a number above 0.`)
     }
-    const host = await OwnHost.create({
+    const own = {
       worker,
       assets: absoluteAssets(assets),
       hangTimeoutMs: hangTimeoutMs ?? HANG_TIMEOUT_MS,
       ...(threads === undefined ? {} : { threads }),
       ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
-    })
-    return new Client(host)
+    }
+    if (!share || broker === undefined) return new Client(await OwnHost.create(own))
+    return new Client((await TabHost.create(own, broker)) ?? (await OwnHost.create(own)))
   }
 
   private constructor(host: Host) {
@@ -86,6 +96,11 @@ export class Client {
   /** Cores, threads and isolation, as the first worker found them. */
   get device(): DeviceReport {
     return this.#host.device
+  }
+
+  /** Whether the workers are this tab's, and whether for others too. Changes when another tab closes. */
+  get role(): Role {
+    return this.#host.role
   }
 
   /**
@@ -112,7 +127,7 @@ export class Client {
     )
   }
 
-  /** Frees a model. Its running requests end with `engine_lost`; its files stay in the browser's storage. */
+  /** Frees a model, once no other tab that loaded it holds it. Its running requests end with `engine_lost`; its files stay in the browser's storage. */
   async unload(model: string): Promise<void> {
     await this.#host.call((api) => api.unload(model))
   }

@@ -10,7 +10,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   worker: ['runtime', 'engine', 'protocol'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
-  tabserve: ['client', 'worker', 'runtime/assets'],
+  tabserve: ['client', 'worker', 'worker/broker', 'runtime/assets'],
 }
 
 /** Packages that only these files may import: to replace the package, replace the file. */

@@ -1,5 +1,6 @@
 export { answer, unpack } from './answer.ts'
 export * from './api.ts'
+export type * from './broker.ts'
 export * from './error.ts'
 export * from './event.ts'
 export { tensorBytes, weightSlots } from './decoder-tensors.ts'

@@ -12,6 +12,7 @@ const beside = (file: string) => new URL(file, base).href
 export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
   return Client.create({
     worker: () => new Worker(beside('tabserve.worker.js'), { type: 'module', name: 'tabserve' }),
+    broker: (name) => new SharedWorker(beside('tabserve.broker.js'), { type: 'module', name }),
     assets: {
       mjs: beside('ort-wasm-simd-threaded.mjs'),
       wasm: beside('ort-wasm-simd-threaded.wasm'),

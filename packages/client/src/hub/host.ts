@@ -4,9 +4,13 @@ import { Hub } from './hub.ts'
 import { hubApi } from './hub-api.ts'
 import type { WorkerLinkOptions } from './worker-link.ts'
 
+/** `alone`: the workers are this tab's only. `leader`: this tab holds them for all. `follower`: another tab does. */
+export type Role = 'alone' | 'leader' | 'follower'
+
 /** Where a client's calls go. */
 export interface Host {
   readonly device: DeviceReport
+  readonly role: Role
   /** Calls whoever holds the workers and takes the answer apart. Throws what it answers, or `engine_lost`. */
   call<T>(method: (api: HubApi) => Promise<Answer<T>>): Promise<T>
   dispose(): void
@@ -14,6 +18,7 @@ export interface Host {
 
 /** The workers are this tab's own. */
 export class OwnHost implements Host {
+  readonly role = 'alone'
   readonly #hub: Hub
   readonly #api: HubApi
   #isDisposed = false

@@ -3,6 +3,7 @@ import type {
   EngineApi,
   GenerateRequest,
   Health,
+  HeldModel,
   LoadRequest,
   ModelHealth,
   ModelInfo,
@@ -16,13 +17,6 @@ import { checkReplicas } from './resolve-scaling.ts'
 import { threadsPerReplica } from './threads.ts'
 import type { WorkerLinkOptions } from './worker-link.ts'
 import { WorkerLink } from './worker-link.ts'
-
-/** A loaded model as another tab takes it up. */
-export interface HeldModel {
-  readonly info: ModelInfo
-  readonly request: LoadRequest
-  readonly scaling: Scaling
-}
 
 /** Holds the workers of one tab: the replicas of each loaded model, and which of them gets what. */
 export class Hub {

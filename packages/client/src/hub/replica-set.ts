@@ -30,7 +30,8 @@ export class ReplicaSet {
   #replicas: Replica[] = []
   #info: ModelInfo | undefined
   #wanted = 0
-  #isDisposed = false
+  /** Why nothing more is answered. */
+  #end: EngineError | undefined
   /** Called, and forgotten, at every change: each looks whether what it waits for is there. */
   #watchers: (() => void)[] = []
   #numWaiting = 0
@@ -49,8 +50,9 @@ export class ReplicaSet {
     return this.#options.request
   }
 
+  /** As it was asked for last. */
   get scaling(): Scaling {
-    return this.#options.scaling
+    return this.#scaler.scaling
   }
 
   /** Throws where it was never loaded. */
@@ -160,7 +162,7 @@ export class ReplicaSet {
 
   /** Ends every request that is running with `engine_lost`, as its last word. */
   async unload(): Promise<void> {
-    this.#isDisposed = true
+    this.#end = new EngineError('model_not_loaded', `${this.info.id} was unloaded while the request waited.`)
     this.#scaler.stop()
     await Promise.all(this.#replicas.map((replica) => replica.unload(this.info.id).catch(ignoreDeath)))
     this.#changed()
@@ -168,7 +170,7 @@ export class ReplicaSet {
 
   /** Ends every worker at once. */
   dispose(reason: string): void {
-    this.#isDisposed = true
+    this.#end ??= new EngineError('engine_lost', `The engine is gone: ${reason}.`)
     this.#scaler.stop()
     for (const replica of this.#replicas) replica.dispose(reason)
     this.#changed()
@@ -239,8 +241,7 @@ export class ReplicaSet {
 
   /** Throws where no replica will ever be ready. */
   #refuseHopeless(): void {
-    if (this.#isDisposed)
-      throw new EngineError('model_not_loaded', `${this.info.id} was unloaded while the request waited.`)
+    if (this.#end !== undefined) throw this.#end
     if (this.#replicas.some(({ state }) => state === 'starting' || state === 'restarting')) return
     const cause = this.#replicas.find(({ state }) => state === 'failed')?.problem ?? this.#problem
     if (cause === undefined) return // one is about to be started

@@ -30,6 +30,14 @@ export class Scaler {
     this.#ports = ports
   }
 
+  get scaling(): Scaling {
+    const idleTimeoutMs = this.#idleTimeoutMs
+    return {
+      replicas: { min: this.#min, max: this.#max },
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    }
+  }
+
   /** Replicas of a model that somebody has asked for: when it is loaded, and when it is woken. */
   get awake(): number {
     return Math.max(1, this.#min)
