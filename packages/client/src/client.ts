@@ -13,8 +13,9 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
-import { Generation } from './generation.ts'
-import { Flight } from './hub/flight.ts'
+import type { Generation } from './generation.ts'
+import type { GrantOptions } from './grant/grant.ts'
+import { Grant } from './grant/grant.ts'
 import type { Host, Role } from './hub/host.ts'
 import { OwnHost, disposed } from './hub/host.ts'
 import { handOver } from './hub/link.ts'
@@ -22,6 +23,7 @@ import { TabHost } from './hub/tabs/tab-host.ts'
 import { Models } from './models.ts'
 import type { ModelSource } from './picked-files.ts'
 import { pickedFiles } from './picked-files.ts'
+import { Requests } from './requests.ts'
 import { checkedStorage } from './storage-options.ts'
 import { withPort } from './with-port.ts'
 
@@ -63,9 +65,8 @@ export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
   readonly models: Models
   readonly #host: Host
-  readonly #flights = new Set<Flight>()
-  #numRequests = 0
-  #isDisposed = false
+  readonly #requests: Requests
+  readonly #grants: Grant[] = []
 
   /** Starts a worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
@@ -90,6 +91,7 @@ export class Client {
 
   private constructor(host: Host) {
     this.#host = host
+    this.#requests = new Requests(host)
     this.models = new Models(host)
   }
 
@@ -176,31 +178,25 @@ export class Client {
    * generation. When a worker dies on the way, another goes on where it was. A generation is thenable: an `async` function that returns one waits
    * for the whole answer.
    */
-  generate({ signal, ...options }: GenerateOptions): Generation {
-    const request: GenerateRequest = { task: 'generate', ...options }
-    const generation = new Generation(() => flight.cancel())
-    const flight = new Flight(this.#host, request, String(this.#numRequests++), (event) =>
-      generation.take(event),
-    )
-    if (this.#isDisposed) {
-      flight.fail(disposed())
-      return generation
-    }
-    const cancel = () => flight.cancel()
-    signal?.addEventListener('abort', cancel)
-    this.#flights.add(flight)
-    void flight.run().then(() => {
-      signal?.removeEventListener('abort', cancel)
-      this.#flights.delete(flight)
-    })
-    if (signal?.aborted === true) cancel()
-    return generation
+  generate(options: GenerateOptions): Generation {
+    return this.#requests.generate(options)
+  }
+
+  /**
+   * The right to ask some models and nothing else, as a port for an iframe or a script that is not trusted. Throws `bad_request`.
+   */
+  grant(options: GrantOptions): Grant {
+    const { models, maxRequests, ...unknown } = options
+    refuse(unknown, 'grant')
+    const grant = new Grant(this.#host, { models, ...(maxRequests === undefined ? {} : { maxRequests }) })
+    this.#grants.push(grant)
+    return grant
   }
 
   /** Ends the workers and frees everything; running requests end with `engine_lost`. */
   dispose(): void {
-    this.#isDisposed = true
-    for (const flight of this.#flights) flight.fail(disposed())
+    this.#requests.failAll(disposed())
+    for (const grant of this.#grants.splice(0)) grant.revoke()
     this.#host.dispose()
   }
 

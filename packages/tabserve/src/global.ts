@@ -1,7 +1,7 @@
 import type { ClientOptions } from '@tabserve/client'
 import { Client } from '@tabserve/client'
 
-export { EngineError } from '@tabserve/client'
+export { EngineError, connect } from '@tabserve/client'
 
 const script = document.currentScript
 const base = script instanceof HTMLScriptElement && script.src !== '' ? script.src : document.baseURI

@@ -2,7 +2,7 @@ import { Client } from '@tabserve/client'
 import type { ClientOptions } from '@tabserve/client'
 import { assets } from '@tabserve/runtime/assets'
 
-export { Client, EngineError, Generation } from '@tabserve/client'
+export { Client, EngineError, Generation, connect } from '@tabserve/client'
 export type * from '@tabserve/client'
 
 /**

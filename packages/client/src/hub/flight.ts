@@ -1,12 +1,21 @@
-import type { GenerateRequest, RequestCommand, RequestEvent, ResumedAnswer } from '@tabserve/protocol'
+import type {
+  Answer,
+  GenerateRequest,
+  HubApi,
+  RequestCommand,
+  RequestEvent,
+  ResumedAnswer,
+} from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import type { Host } from './host.ts'
 import { handOver } from './link.ts'
 
 /** How often one request is put to another worker: one that kills every worker it meets must not do so for ever. */
 export const MOST_REPLAYS = 3
 
-export type FlightHost = Pick<Host, 'call'>
+/** Whoever takes requests. */
+export interface FlightHost {
+  call<T>(method: (api: Pick<HubApi, 'submit' | 'cancel'>) => Promise<Answer<T>>): Promise<T>
+}
 
 /**
  * One request from its submit to its last word, whatever becomes of the workers on the way. When one dies, the request goes to another with what it
