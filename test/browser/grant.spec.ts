@@ -84,22 +84,25 @@ test('an iframe from elsewhere asks what it was granted and nothing else, until 
   expect(found.usage.cachedTokens).toBe(0) // not even that the page has asked the same is to be seen
   expect(found.again.cachedTokens).toBeGreaterThan(0) // its own it shares with itself
 
-  const revoked = frame.evaluate(async (request) => {
+  await page.evaluate(() => addEventListener('message', () => window.revoke()))
+  const revoked = await frame.evaluate(async (request) => {
     const running = window.granted.generate({ model: 'stories@1', ...request, maxTokens: 480 })
-    const code = await running.then(
-      () => 'answered',
-      ({ code }: { code: string }) => code,
-    )
-    const later = await window.granted.list().then(
-      () => 'answered',
-      ({ code }: { code: string }) => code,
-    )
-    return { code, later }
+    const codeOf = (work: PromiseLike<unknown>) =>
+      work.then(
+        () => 'answered',
+        ({ code }: { code: string }) => code,
+      )
+    const ended = codeOf(running)
+    try {
+      for await (const _ of running) parent.postMessage('take it back', '*')
+    } catch {
+      // `ended` tells
+    }
+    return { code: await ended, later: await codeOf(window.granted.list()) }
   }, request)
-  await expect.poll(() => page.evaluate(async () => (await window.client.stats('stories@1')).running)).toBe(1)
-  await page.evaluate(() => window.revoke())
-  expect(await revoked).toEqual({ code: 'not_allowed', later: 'not_allowed' })
-  await expect.poll(() => page.evaluate(async () => (await window.client.stats('stories@1')).running)).toBe(0)
+  expect(revoked).toEqual({ code: 'not_allowed', later: 'not_allowed' })
+  const stats = () => page.evaluate(async () => window.client.stats('stories@1'))
+  await expect.poll(stats).toMatchObject({ running: 0, finished: { abort: 1 } })
 })
 
 test('whatever else is said on a granted port changes nothing', async ({ page }) => {

@@ -1,9 +1,17 @@
 import { batching } from './batching.ts'
 import { context } from './context.ts'
+import { control } from './control.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
 import { sampling } from './sampling.ts'
 import { weights } from './weights.ts'
 
 /** Every benchmark of the repository, by the name that `npm run bench -- NAME` takes. */
-export const SUITES: Readonly<Record<string, Suite>> = { batching, context, kernels, sampling, weights }
+export const SUITES: Readonly<Record<string, Suite>> = {
+  batching,
+  context,
+  control,
+  kernels,
+  sampling,
+  weights,
+}
