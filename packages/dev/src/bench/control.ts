@@ -79,17 +79,16 @@ function burst(page: Page, replicas: number, threads: number): Promise<{ ms: num
     async ({ url, model, replicas, threads, count, maxTokens }) => {
       const client = await window.tabserve.createClient({ threads })
       await client.load(url, { replicas })
-      const ask = (index: number) =>
-        client.generate({
-          model,
-          promptTokens: Array.from({ length: 16 }, (_, at) => 20 + ((at * 37 + index * 11) % 400)),
-          maxTokens,
-          temperature: 0,
-          ignoreEos: true,
-          readPrefixCache: false,
-        })
+      const requests = Array.from({ length: count }, (_, index) => ({
+        model,
+        promptTokens: Array.from({ length: 16 }, (_, at) => 20 + ((at * 37 + index * 11) % 400)),
+        maxTokens,
+        temperature: 0,
+        ignoreEos: true,
+        readPrefixCache: false,
+      }))
       const started = performance.now()
-      const results = await Promise.all(Array.from({ length: count }, (_, index) => ask(index)))
+      const results = await Promise.all(requests.map((request) => client.generate(request)))
       const ms = performance.now() - started
       client.dispose()
       return { ms, queues: results.map(({ timing }) => timing.queueMs) }
@@ -160,7 +159,7 @@ function recoveryMs(page: Page): Promise<number> {
       const workers: Worker[] = []
       const client = await window.tabserve.createClient({
         threads: 1,
-        worker: () => {
+        worker() {
           const worker = new Worker(blob, { type: 'module' })
           workers.push(worker)
           return worker

@@ -58,7 +58,12 @@ export class TabHost implements Host {
       host.#follow()
       host.#lock.queue()
     }
-    host.#device = (await host.#current).device
+    try {
+      host.#device = (await host.#current).device
+    } catch (error) {
+      host.dispose()
+      throw error
+    }
     return host
   }
 
@@ -195,6 +200,7 @@ export class TabHost implements Host {
     } catch (error) {
       this.#lock.release() // another tab may do better
       reject(error)
+      if (this.#isAcquainted) setTimeout(() => this.#rejoin(), BEAT_MS)
     }
   }
 
@@ -230,6 +236,10 @@ export class TabHost implements Host {
     this.#hub?.dispose()
     this.#hub = undefined
     this.#shared = undefined
+    this.#rejoin()
+  }
+
+  #rejoin(): void {
     if (this.#isDisposed) return
     this.#follow()
     this.#lock.queue()
