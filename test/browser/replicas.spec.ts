@@ -183,3 +183,21 @@ test('unloading ends running requests with one engine_lost and lets the worker g
   expect(found).toEqual({ code: 'engine_lost', refused: 'model_not_loaded', list: [], ready: true })
   await expect.poll(() => page.workers().length).toBe(0)
 })
+
+test('scaling down while another is still on its way is no failure, and who waits meanwhile is answered', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async (url) => {
+    const client = await window.tabserve.createClient()
+    await client.load(url)
+    await client.scale('stories', 0)
+    const waiting = client.generate({ model: 'stories', prompt: 'Once', maxTokens: 3 })
+    const up = client.scale('stories', 2)
+    const down = client.scale('stories', 0)
+    await Promise.all([up, down])
+    const { tokens } = await waiting
+    const { models } = await client.health()
+    return { numTokens: tokens.length, problem: models[0]?.problem ?? 'none' }
+  }, MODEL.stories1)
+  expect(found).toEqual({ numTokens: 3, problem: 'none' })
+})

@@ -195,3 +195,60 @@ test('a request that is cancelled while its worker is replaced ends at once with
   expect(found.result).toMatchObject({ finishReason: 'abort' })
   expect(found.result.text.startsWith(found.text)).toBe(true)
 })
+
+test('a model whose worker cannot be started fails typed, and is tried again by the next request and by scale', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async (url) => {
+    let isBroken = false
+    const client = await window.tabserve.createClient({
+      worker: () => (isBroken ? new Worker('nowhere.js', { type: 'module' }) : window.mortal.make()),
+    })
+    await client.load(url)
+    const ask = () =>
+      client.generate({ model: 'stories', prompt: 'Once', maxTokens: 3 }).then(
+        ({ finishReason }) => finishReason,
+        ({ code }: { code: string }) => code,
+      )
+    await client.scale('stories', 0)
+    isBroken = true
+    const broken = await ask()
+    const up = await client.scale('stories', 1).then(
+      () => 'scaled',
+      ({ code }: { code: string }) => code,
+    )
+    const { models } = await client.health()
+    isBroken = false
+    const mended = await ask()
+    return { broken, up, state: models[0]?.state, mended, after: (await client.scale('stories', 1)).state }
+  }, MODEL.stories1)
+  expect(found).toEqual({
+    broken: 'engine_lost',
+    up: 'engine_lost',
+    state: 'failed',
+    mended: 'length',
+    after: 'ready',
+  })
+})
+
+test('a model that had failed is brought back by scale', async ({ page }) => {
+  test.slow() // a worker is given up after seven seconds
+  const found = await page.evaluate(async (url) => {
+    let isBroken = false
+    const client = await window.tabserve.createClient({
+      worker: () => (isBroken ? new Worker('nowhere.js', { type: 'module' }) : window.mortal.make()),
+    })
+    await client.load(url)
+    isBroken = true
+    window.mortal.tell(-1, 'die')
+    let health = await client.health()
+    while (health.models[0]?.state !== 'failed') {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      health = await client.health()
+    }
+    isBroken = false
+    const { state } = await client.scale('stories', 1)
+    return { ready: health.ready, live: health.live, state }
+  }, MODEL.stories1)
+  expect(found).toEqual({ ready: false, live: true, state: 'ready' })
+})

@@ -8,6 +8,8 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import { chooseReplica } from '../control/route.ts'
+import { Changes } from './changes.ts'
+import { modelHealth } from './model-health.ts'
 import { PrefixHomes, beginningsOf } from './prefix-homes.ts'
 import { Replica } from './replica.ts'
 import { withoutWait } from './request-deadline.ts'
@@ -32,8 +34,7 @@ export class ReplicaSet {
   #wanted = 0
   /** Why nothing more is answered. */
   #end: EngineError | undefined
-  /** Called, and forgotten, at every change: each looks whether what it waits for is there. */
-  #watchers: (() => void)[] = []
+  readonly #changes = new Changes()
   #numWaiting = 0
   /** Why the last replica that failed did. */
   #problem: EngineError | undefined
@@ -126,37 +127,17 @@ export class ReplicaSet {
   }
 
   health(): ModelHealth {
-    const { id, manifest } = this.info
-    const replicas = this.#replicas
-      .map((replica) => replica.health())
-      .filter((health) => health !== undefined)
-    const isAny = (state: string) => replicas.some((replica) => replica.state === state)
-    const state = isAny('ready')
-      ? 'ready'
-      : isAny('starting') || isAny('restarting')
-        ? 'starting'
-        : isAny('failed') || this.#problem !== undefined
-          ? 'failed'
-          : 'asleep'
-    const problem = this.#replicas.find((replica) => replica.problem !== undefined)?.problem ?? this.#problem
-    return {
-      id,
-      name: manifest.name,
-      version: manifest.version,
-      state,
-      ready: state === 'asleep' || (state === 'ready' && this.#ready().length >= this.#wanted),
-      wanted: this.#wanted,
-      replicas,
-      waiting: this.#numWaiting,
-      ...(problem === undefined ? {} : { problem: problem.message }),
-    }
+    const [info, wanted, waiting, problem] = [this.info, this.#wanted, this.#numWaiting, this.#problem]
+    return modelHealth({ info, replicas: this.#replicas, wanted, waiting, problem })
   }
 
   /** Lets every request that is running end, and takes no more. */
   async retire(): Promise<void> {
+    // Those that wait are told to ask for the model again, which is another by now.
+    this.#end = new EngineError('engine_lost', `${this.info.id} was replaced.`)
     this.#scaler.stop()
     this.#want(0)
-    await this.#until(() => this.#replicas.length === 0)
+    await this.#changes.until(() => this.#replicas.length === 0)
     this.dispose('its model was replaced')
   }
 
@@ -179,7 +160,7 @@ export class ReplicaSet {
   async #reach(wanted: number): Promise<void> {
     this.#problem = undefined
     this.#want(wanted)
-    await this.#until(() => {
+    await this.#changes.until(() => {
       if (this.#problem !== undefined && this.#replicas.length < wanted) throw this.#problem
       const { length } = this.#replicas
       return this.#wanted !== wanted || (length === wanted && this.#ready().length === wanted)
@@ -221,8 +202,8 @@ export class ReplicaSet {
     signal.addEventListener('abort', wake)
     let replica: Replica | undefined
     try {
-      if (this.#wanted === 0) this.#want(this.#scaler.awake)
-      await this.#until(() => {
+      if (this.#wanted === 0) this.#problem = undefined // what is over may be tried again
+      await this.#changes.until(() => {
         if (signal.aborted)
           throw new EngineError('aborted', 'The request was cancelled while it waited for a worker.')
         if (isLate) throw new EngineError('timeout', 'The deadline passed before a worker was ready.')
@@ -244,13 +225,14 @@ export class ReplicaSet {
     if (this.#end !== undefined) throw this.#end
     if (this.#replicas.some(({ state }) => state === 'starting' || state === 'restarting')) return
     const cause = this.#replicas.find(({ state }) => state === 'failed')?.problem ?? this.#problem
-    if (cause === undefined) return // one is about to be started
+    if (cause === undefined) return this.#want(this.#scaler.awake)
     throw new EngineError(cause.code, `No worker can hold ${this.info.id}: ${cause.message}`, { cause })
   }
 
   /** Brings the number of replicas there; what is too many is drained first. */
   #want(wanted: number): void {
     this.#wanted = wanted
+    for (const replica of this.#replicas) if (replica.state === 'failed') replica.dispose('it had failed')
     const staying = () => this.#replicas.filter(({ state }) => state !== 'draining' && state !== 'gone')
     for (let count = staying().length; count < wanted; count++) {
       const drained = this.#replicas.find(({ state }) => state === 'draining')
@@ -273,11 +255,7 @@ export class ReplicaSet {
           this.#info = info
           this.#changed()
         },
-        (error: unknown) => {
-          this.#problem =
-            error instanceof EngineError ? error : new EngineError('backend_failed', String(error))
-          this.#changed()
-        },
+        () => {}, // `startFailure` tells
       )
   }
 
@@ -294,14 +272,15 @@ export class ReplicaSet {
     for (const replica of this.#replicas)
       if (replica.state === 'draining' && replica.numRequests === 0) replica.dispose('it was drained')
     const gone = this.#replicas.filter(({ state }) => state === 'gone')
-    for (const replica of gone) this.#homes.forget(replica)
     this.#replicas = this.#replicas.filter(({ state }) => state !== 'gone')
-    for (const watcher of this.#watchers.splice(0)) watcher()
-  }
-
-  /** Resolves once `isSo`, asked now and at every change. Throws what it throws. */
-  async #until(isSo: () => boolean): Promise<void> {
-    while (!isSo()) await new Promise<void>((resolve) => this.#watchers.push(resolve))
+    for (const replica of gone) {
+      this.#homes.forget(replica)
+      if (replica.startFailure === undefined) continue
+      // What cannot be had is not wanted, until somebody asks again.
+      this.#problem = replica.startFailure
+      this.#wanted = Math.min(this.#wanted, this.#replicas.length)
+    }
+    this.#changes.tell()
   }
 
   #load(): { queued: number; running: number; replicas: number } {

@@ -28,6 +28,7 @@ export class Replica {
   #numRequests = 0
   #numRestarts = 0
   #problem: EngineError | undefined
+  #startFailure: EngineError | undefined
 
   constructor(request: LoadRequest, ports: ReplicaPorts) {
     this.#request = request
@@ -46,6 +47,11 @@ export class Replica {
   /** Why its worker died last, or could not be started. */
   get problem(): EngineError | undefined {
     return this.#problem
+  }
+
+  /** Why it never was ready. */
+  get startFailure(): EngineError | undefined {
+    return this.#startFailure
   }
 
   /** The worker, where it can be called. */
@@ -70,8 +76,11 @@ export class Replica {
       this.#become('ready')
       return info
     } catch (error) {
+      const failure = EngineError.fromWire(toWireError(error, 'backend_failed'))
+      // One that was disposed of meanwhile has not failed.
+      if (!this.#hasEnded()) this.#startFailure = failure
       this.dispose('its model could not be loaded')
-      throw error
+      throw failure
     }
   }
 

@@ -1,10 +1,8 @@
 import type { DeviceReport, EngineApi, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import { Heartbeat } from './heartbeat.ts'
 import { Link } from './link.ts'
+import { watch } from './watch.ts'
 
-/** Longest pause between two beats: how late a hang may be noticed beyond its limit. */
-const BEAT_MS = 1000
 /** A load blocks the worker for as long as the model is large: nothing tells a stuck one from a slow one but time. */
 const LOAD_HANG_FACTOR = 6
 
@@ -19,7 +17,6 @@ export class WorkerLink {
   readonly link: Link<EngineApi>
   readonly device: DeviceReport
   readonly #worker: Worker
-  readonly #stopWatching: () => void
   #numLoads = 0
 
   /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
@@ -45,8 +42,12 @@ export class WorkerLink {
     this.#worker = worker
     this.link = link
     this.device = device
-    this.#stopWatching = this.#watch(hangTimeoutMs)
-    link.onDeath(this.#stopWatching)
+    const stopWatching = watch({
+      hangTimeoutMs: () => hangTimeoutMs * (this.#numLoads > 0 ? LOAD_HANG_FACTOR : 1),
+      pulse: () => link.ask((api) => api.pulse()),
+      onHung: (problem) => this.terminate(problem),
+    })
+    link.onDeath(stopWatching)
   }
 
   /** Runs a call that may block the worker for long. */
@@ -65,24 +66,6 @@ export class WorkerLink {
     this.#worker.terminate()
     this.link.release()
     this.link.die(gone(reason))
-  }
-
-  #watch(hangTimeoutMs: number): () => void {
-    const beatMs = Math.min(BEAT_MS, hangTimeoutMs / 4)
-    const heartbeat = new Heartbeat()
-    const timer = setInterval(() => {
-      const limit = Math.ceil(hangTimeoutMs / beatMs) * (this.#numLoads > 0 ? LOAD_HANG_FACTOR : 1)
-      const problem = heartbeat.tick(limit)
-      if (problem !== undefined) return this.terminate(problem)
-      if (!heartbeat.beat()) return
-      this.link
-        .ask((api) => api.pulse())
-        .then(
-          (pulse) => heartbeat.answered(pulse),
-          () => {}, // it died, which everybody hears of elsewhere
-        )
-    }, beatMs)
-    return () => clearInterval(timer)
   }
 }
 

@@ -1,18 +1,19 @@
 import type { Answer, BrokerEvent, DeviceReport, HubApi } from '@tabserve/protocol'
 import { EngineError, unpack } from '@tabserve/protocol'
-import { Heartbeat } from '../heartbeat.ts'
 import type { Host, Role } from '../host.ts'
 import { disposed } from '../host.ts'
 import { Hub } from '../hub.ts'
 import { Link, serveCalls } from '../link.ts'
 import type { WorkerLinkOptions } from '../worker-link.ts'
 import { awaitLock } from '../worker-link.ts'
+import { watch } from '../watch.ts'
 import { BrokerPort } from './broker-port.ts'
 import { LeaderLock } from './leader-lock.ts'
 import { SharedHub } from './shared-hub.ts'
+import { groupOf, hasOtherTabs, holdLock, newTabLock } from './tab-locks.ts'
 
-/** Between two questions to the leader whether it still answers. */
-const BEAT_MS = 1000
+/** Before a tab that could not take over tries again. */
+const REJOIN_MS = 1000
 
 /** Whoever answers calls now: the hub in this tab, or the way to the leader's. */
 type Current = Pick<Host, 'call' | 'device'>
@@ -70,7 +71,7 @@ export class TabHost implements Host {
   private constructor(options: WorkerLinkOptions, group: string) {
     this.#options = options
     this.#group = group
-    this.#tab = `${tabLock(group)} ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
+    this.#tab = newTabLock(group)
     this.#letGoOfLife = holdLock(this.#tab)
     this.#current = this.#pending()
     this.#lock = new LeaderLock(
@@ -107,7 +108,8 @@ export class TabHost implements Host {
 
   async #leave(): Promise<void> {
     this.#letGoOfLife()
-    if (this.#role === 'leader' && !(await this.#hasOthers())) this.#broker?.tell({ type: 'hold', held: [] })
+    if (this.#role === 'leader' && !(await hasOtherTabs(this.#group, this.#tab)))
+      this.#broker?.tell({ type: 'hold', held: [] })
     this.#hub?.dispose()
     this.#lock.release()
     this.#broker?.close()
@@ -131,7 +133,12 @@ export class TabHost implements Host {
     this.#forgetLeader()
     const { port1, port2 } = new MessageChannel()
     const link = (this.#link = new Link<HubApi>(port1))
-    this.#stopWatching = this.#watch(link)
+    // A leader that does not answer for as long as a worker may hang loses the lock.
+    this.#stopWatching = watch({
+      hangTimeoutMs: () => this.#options.hangTimeoutMs,
+      pulse: () => link.call((api) => api.device()).then(() => ({ busy: false, progress: 0 })),
+      onHung: () => this.#lock.steal(),
+    })
     this.#broker?.tell({ type: 'connect', tab: this.#tab, port: port2 }, port2)
     const { resolve } = this.#settle
     link
@@ -157,27 +164,6 @@ export class TabHost implements Host {
     last?.die(new EngineError('engine_lost', 'The tab that held the engine is gone. Try again.'))
   }
 
-  /** A leader that does not answer for as long as a worker may hang loses the lock. */
-  #watch(link: Link<HubApi>): () => void {
-    const { hangTimeoutMs } = this.#options
-    const beatMs = Math.min(BEAT_MS, hangTimeoutMs / 4)
-    const heartbeat = new Heartbeat()
-    const timer = setInterval(() => {
-      if (heartbeat.tick(Math.ceil(hangTimeoutMs / beatMs)) !== undefined) {
-        clearInterval(timer)
-        return this.#lock.steal()
-      }
-      if (!heartbeat.beat()) return
-      link
-        .call((api) => api.device())
-        .then(
-          () => heartbeat.answered({ busy: false, progress: 0 }),
-          () => {}, // a new leader, a new link
-        )
-    }, beatMs)
-    return () => clearInterval(timer)
-  }
-
   /** The lock is ours. */
   #lead(): void {
     if (this.#isDisposed) return
@@ -200,12 +186,12 @@ export class TabHost implements Host {
     } catch (error) {
       this.#lock.release() // another tab may do better
       reject(error)
-      if (this.#isAcquainted) setTimeout(() => this.#rejoin(), BEAT_MS)
+      if (this.#isAcquainted) setTimeout(() => this.#rejoin(), REJOIN_MS)
     }
   }
 
   async #startHub(held: Parameters<Hub['restore']>[0]): Promise<SharedHub> {
-    const isNeeded = this.#isAcquainted || (await this.#hasOthers())
+    const isNeeded = this.#isAcquainted || (await hasOtherTabs(this.#group, this.#tab))
     const hub = await Hub.create(this.#options)
     this.#hub = hub
     if (this.#isDisposed || this.#role !== 'leader') {
@@ -244,29 +230,4 @@ export class TabHost implements Host {
     this.#follow()
     this.#lock.queue()
   }
-
-  /** Whether any other tab of the group lives. */
-  async #hasOthers(): Promise<boolean> {
-    const { held = [] } = await navigator.locks.query()
-    return held.some(({ name = '' }) => name.startsWith(tabLock(this.#group)) && name !== this.#tab)
-  }
-}
-
-function tabLock(group: string): string {
-  return `tabserve-tab ${group}`
-}
-
-/** Takes a lock that nobody else asks for but to wait for its end. Returns how to let go. */
-function holdLock(name: string): () => void {
-  let letGo = () => {}
-  const held = new Promise<void>((resolve) => (letGo = resolve))
-  void navigator.locks.request(name, () => held)
-  return letGo
-}
-
-/** Tabs share where they would have started the same workers. */
-async function groupOf({ assets, threads, storage }: WorkerLinkOptions): Promise<string> {
-  const text = JSON.stringify({ assets, threads, storage })
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-  return Array.from(new Uint8Array(hash, 0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
