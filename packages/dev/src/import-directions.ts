@@ -10,7 +10,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
-  tabserve: ['client', 'worker', 'runtime/assets'],
+  tabserve: ['client', 'worker', 'worker/broker', 'runtime/assets'],
 }
 
 /** What a page's worker fetches of a room that otherwise runs in Node. */
@@ -23,7 +23,7 @@ const LAZY = '@tabserve/convert/browser'
 const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web':
     /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets)|convert\/src\/evaluation\/decoder-session)\.ts$/,
-  comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
+  comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/link)\.ts$/,
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,

@@ -7,6 +7,7 @@ import type {
   Manifest,
   ModelInfo,
   ModelStats,
+  Pulse,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
@@ -61,6 +62,18 @@ export class Server {
   /** Throws `model_not_loaded`. */
   stats(id: string): ModelStats {
     return this.#find(id).model.served.stats()
+  }
+
+  /** How far everything is, for whoever watches over this worker. */
+  pulse(): Pulse {
+    const stats = [...this.#models.values()].map(({ model }) => model.served.stats())
+    return {
+      busy: stats.some(({ running, waiting }) => running + waiting > 0),
+      progress: stats.reduce(
+        (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
+        0,
+      ),
+    }
   }
 
   /** Throws `model_not_loaded`. */
