@@ -151,46 +151,6 @@ for (const [what, request, code, words] of BAD_REQUESTS) {
   })
 }
 
-test('when the worker dies every request ends in one engine_lost error, and a new load brings a new worker', async ({
-  page,
-}) => {
-  const found = await page.evaluate(async (url) => {
-    let worker: Worker | undefined
-    const client = await window.tabserve.createClient({
-      // Dies when it is told to, without a word: as when the browser kills it.
-      worker: () => {
-        const target = new URL('../tabserve.worker.js', location.href).href
-        const script = `import ${JSON.stringify(target)}; addEventListener('message', ({ data }) => data === 'die' && close())`
-        const blob = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
-        return (worker = new Worker(blob, { type: 'module' }))
-      },
-    })
-    await client.load(url)
-    const request = { model: 'stories@1', prompt: 'Once', ignoreEos: true }
-    const endings: string[] = []
-    const running = [client.generate(request), client.generate(request)].map((generation) =>
-      generation.then(
-        ({ finishReason }) => endings.push(finishReason),
-        ({ code }: { code: string }) => endings.push(code),
-      ),
-    )
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    worker?.postMessage('die')
-    await Promise.all(running)
-    const after = await client.generate(request).then(
-      () => 'answered',
-      ({ code }: { code: string }) => code,
-    )
-    await Promise.all([client.load(url), client.load('/models/stories/v2/')])
-    const { text } = await client.generate({ ...request, maxTokens: 4 })
-    return { endings, after, text, models: (await client.list()).map(({ id }) => id) }
-  }, MODEL.stories1)
-  expect(found.endings).toEqual(['engine_lost', 'engine_lost'])
-  expect(found.after).toBe('engine_lost')
-  expect(found.text).not.toBe('')
-  expect(found.models).toEqual(['stories@1', 'stories@2'])
-})
-
 test('a worker script that is not there is engine_lost at once', async ({ page }) => {
   const code = await page.evaluate(() =>
     window.tabserve.createClient({ worker: () => new Worker('nowhere.js', { type: 'module' }) }).then(

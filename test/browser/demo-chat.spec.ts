@@ -136,13 +136,35 @@ test('a load can be cancelled, a wrong address is told with its code, and the ne
   await expect(page.getByTestId('alert')).toBeHidden()
 })
 
-test('a lost engine is told, and one click brings it back', async ({ page, site }) => {
+test('an engine that dies in the middle of an answer is replaced, and the answer goes on', async ({
+  page,
+  site,
+}) => {
   await openChat(page, site.url)
   await load(page)
+  await talkAtLength(page)
+  await ask(page, 'Tell me a story about a bird.')
+  await expect(page.getByTestId('answer')).not.toBeEmpty()
+  await killWorker(page)
+  await expectFinished(page)
+  await expect(page.getByTestId('alert')).toBeHidden()
+  await page.getByTestId('new-conversation').click() // the first answer has filled the context
+  await ask(page, 'Tell me a story about a bee.')
+  await expectFinished(page)
+})
+
+test('an engine that cannot be brought back is told, and one click brings it back later', async ({
+  page,
+  site,
+}) => {
+  await openChat(page, site.url)
+  await load(page)
+  await page.context().route('**/worker-*.js', (route) => route.abort())
   await killWorker(page)
   await ask(page, 'Tell me a story about a bird.')
-  await expect(page.getByTestId('alert-code')).toHaveText('engine_lost')
+  await expect(page.getByTestId('alert-code')).toHaveText('engine_lost', { timeout: 20_000 })
   await expect(page.getByTestId('prompt')).toHaveValue('Tell me a story about a bird.')
+  await page.context().unroute('**/worker-*.js')
   await page.getByTestId('alert-action').click()
   await expectReady(page)
   await page.getByTestId('prompt').press('Enter')

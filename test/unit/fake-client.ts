@@ -1,4 +1,4 @@
-import type { GenerateOptions } from '../../packages/client/src/client.ts'
+import type { GenerateOptions } from '../../packages/client/src/client-options.ts'
 import type { ServedClient } from '../../packages/client/src/doors/served-client.ts'
 import { Generation } from '../../packages/client/src/generation.ts'
 import type { FinishReason, WireError } from '../../packages/protocol/src/index.ts'

@@ -48,9 +48,14 @@ export function startEngine(
   return { runner, engine, ask, settled }
 }
 
-export function prompt({ tokens, eos = false, ...options }: Asked): Prompt {
+export function prompt({ tokens, eos = false, resume, ...options }: Asked): Prompt {
   const request = { temperature: 0, ignoreEos: !eos, ...options }
-  return { tokens, sampling: resolveSampling(request, VOCAB), scheduling: resolveScheduling(request) }
+  return {
+    tokens,
+    sampling: resolveSampling(request, VOCAB),
+    scheduling: resolveScheduling(request),
+    ...(resume === undefined ? {} : { resume: resume.map(({ tokens }) => tokens) }),
+  }
 }
 
 export function tokensOf(events: readonly RequestEvent[], choice = 0): number[] {

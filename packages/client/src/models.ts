@@ -1,6 +1,5 @@
 import type {
   ConvertRequest,
-  LoadCommand,
   LoadProgress,
   StorageReport,
   StoredModel,
@@ -8,12 +7,13 @@ import type {
 } from '@tabserve/protocol'
 import { hubAddress } from '@tabserve/protocol'
 import type { HubRequests, ModelAddress } from './hugging-face.ts'
-import type { WorkerLink } from './hub/worker-link.ts'
-import { handOver } from './hub/worker-link.ts'
+import type { Host } from './hub/host.ts'
+import { handOver } from './hub/link.ts'
 import type { ModelSource } from './model-source.ts'
 import { sourceRequest } from './model-source.ts'
 import { pickedFiles } from './picked-files.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
+import { withPort } from './with-port.ts'
 
 export interface PrefetchOptions {
   readonly onProgress?: (progress: LoadProgress) => void
@@ -31,30 +31,31 @@ export interface ConvertOptions extends Omit<ConvertRequest, 'files'> {
 
 /** The models that the browser's storage keeps, loaded or not. Addresses are relative to the page or absolute, or are repositories. */
 export class Models {
-  readonly #link: () => Promise<WorkerLink>
+  readonly #host: Host
   readonly #hub: HubRequests
 
-  constructor(link: () => Promise<WorkerLink>, hub: HubRequests) {
-    this.#link = link
+  constructor(host: Host, hub: HubRequests) {
+    this.#host = host
     this.#hub = hub
   }
 
   /** Everything that is kept, the last used first. */
   async list(): Promise<readonly StoredModel[]> {
-    return (await this.#link()).call((api) => api.listStored())
+    return this.#host.call((api) => api.listStored())
   }
 
   /** What is kept of a model and what a load would download. Asks the network about one that is not known, and downloads no weights. */
   async status(model: ModelAddress): Promise<StoredModel> {
     const request = this.#hub.requestOf(model)
-    return (await this.#link()).call((api) => api.storedStatus(request))
+    return this.#host.call((api) => api.storedStatus(request))
   }
 
   /** Brings a model into storage without loading it, or goes on with that. Throws `storage` when it cannot be kept. */
   async prefetch(source: ModelSource, { onProgress, signal }: PrefetchOptions = {}): Promise<StoredModel> {
     const request = await sourceRequest(source, this.#hub)
-    const link = await this.#link()
-    return withPort(onProgress, signal, (port) => link.call((api) => api.prefetch(request, handOver(port))))
+    return withPort(onProgress, signal, (port) =>
+      this.#host.call((api) => api.prefetch(request, handOver(port))),
+    )
   }
 
   /**
@@ -69,37 +70,38 @@ export class Models {
   ): Promise<StoredModel> {
     refuse(unknownOf(options, CONVERT_OPTIONS), 'convert')
     const request = { ...options, files: await pickedFiles(source) }
-    const link = await this.#link()
-    return withPort(onProgress, signal, (port) => link.call((api) => api.convert(request, handOver(port))))
+    return withPort(onProgress, signal, (port) =>
+      this.#host.call((api) => api.convert(request, handOver(port))),
+    )
   }
 
   /** Reads a model's files again. What is found damaged is fetched again by the next load. */
   async verify(model: ModelAddress): Promise<Verification> {
     const url = this.addressOf(model)
-    return (await this.#link()).call((api) => api.verifyStored(url))
+    return this.#host.call((api) => api.verifyStored(url))
   }
 
   /** Keeps a model that is stored whole from being evicted to make room. */
   async pin(model: ModelAddress): Promise<void> {
     const url = this.addressOf(model)
-    await (await this.#link()).call((api) => api.setPinned(url, true))
+    await this.#host.call((api) => api.setPinned(url, true))
   }
 
   async unpin(model: ModelAddress): Promise<void> {
     const url = this.addressOf(model)
-    await (await this.#link()).call((api) => api.setPinned(url, false))
+    await this.#host.call((api) => api.setPinned(url, false))
   }
 
   /** Gives a model's bytes up and remembers that it was there. Throws `bad_request` for a pinned one. */
   async evict(model: ModelAddress): Promise<void> {
     const url = this.addressOf(model)
-    await (await this.#link()).call((api) => api.evictStored(url))
+    await this.#host.call((api) => api.evictStored(url))
   }
 
   /** Forgets a model and the files that no other one needs. */
   async remove(model: ModelAddress): Promise<void> {
     const url = this.addressOf(model)
-    await (await this.#link()).call((api) => api.removeStored(url))
+    await this.#host.call((api) => api.removeStored(url))
   }
 
   /** What the store calls a model. */
@@ -118,7 +120,7 @@ export class Models {
 
   /** Bytes kept, the budget, the browser's quota, and whether storage is persistent. */
   async storage(): Promise<StorageReport> {
-    return (await this.#link()).call((api) => api.storage())
+    return this.#host.call((api) => api.storage())
   }
 }
 
@@ -131,24 +133,4 @@ const CONVERT_OPTIONS: Readonly<Record<keyof Omit<ConvertRequest, 'files'>, true
   chatTemplate: true,
   license: true,
   description: true,
-}
-
-/** Runs a call that tells of itself through a port and stops by its signal. */
-export async function withPort<T>(
-  onProgress: ((progress: LoadProgress) => void) | undefined,
-  signal: AbortSignal | undefined,
-  call: (port: MessagePort) => Promise<T>,
-): Promise<T> {
-  const { port1, port2 } = new MessageChannel()
-  const cancel = () => port1.postMessage({ type: 'cancel' } satisfies LoadCommand)
-  port1.onmessage = ({ data }: MessageEvent<LoadProgress>) => onProgress?.(data)
-  signal?.addEventListener('abort', cancel)
-  // The message waits in the port until the worker listens.
-  if (signal?.aborted === true) cancel()
-  try {
-    return await call(port2)
-  } finally {
-    signal?.removeEventListener('abort', cancel)
-    port1.close()
-  }
 }

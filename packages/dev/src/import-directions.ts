@@ -17,6 +17,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'client/prompt-api',
     'client/service-worker',
     'worker',
+    'worker/broker',
     'runtime/assets',
   ],
 }
@@ -31,7 +32,7 @@ const LAZY = '@tabserve/convert/browser'
 const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web':
     /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets)|convert\/src\/evaluation\/decoder-session)\.ts$/,
-  comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
+  comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/link)\.ts$/,
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,

@@ -7,6 +7,7 @@ import { LogitsRows } from './logits-rows.ts'
 import { describe } from './logprobs.ts'
 import type { Logits, ModelRunner, Run } from './model-runner.ts'
 import { Random } from './random.ts'
+import { resume } from './resume.ts'
 import { Sampler } from './sampler.ts'
 import type { Sampling } from './sampling-params.ts'
 import { Scheduler } from './scheduler.ts'
@@ -35,8 +36,10 @@ export interface Prompt {
   readonly tokens: readonly number[]
   readonly sampling: Sampling
   readonly scheduling: Scheduling
-  /** Makes what each of its answers is held to. */
-  readonly constrain?: () => Constraint
+  /** Makes what one of its answers is held to. @param said what that answer has said already, and it has accepted. */
+  readonly constrain?: (said: readonly number[]) => Constraint
+  /** What each answer has said in an engine that is gone, in order; they go on behind it. */
+  readonly resume?: readonly (readonly number[])[]
 }
 
 /** Plans, runs, samples, commits, emits, over and over, for as long as there is a sequence. */
@@ -44,6 +47,8 @@ export class Engine {
   readonly #ports: EnginePorts
   readonly #scheduler: Scheduler
   readonly #counters = new Counters()
+  /** Sequences that were resumed since the last plan, some of them at their end. */
+  #resumed: Sequence[] = []
   #numArrived = 0
   #loop: Promise<void> | undefined
   #wake = () => {}
@@ -70,6 +75,7 @@ export class Engine {
       throw error
     }
     for (const { constraint } of choices.sequences) constraint?.onChange(() => this.#wake())
+    if (prompt.resume !== undefined) this.#resumed.push(...choices.sequences)
     this.#loop ??= this.#run()
     this.#wake()
     return () => {
@@ -132,6 +138,7 @@ export class Engine {
 
   #plan(): Plan | undefined {
     const started = this.#ports.now()
+    for (const sequence of this.#resumed.splice(0)) this.#goOn(sequence, '')
     for (const sequence of this.#scheduler.expired(started)) this.#expire(sequence)
     for (const sequence of this.#scheduler.sequences())
       if (sequence.constraint?.error !== undefined) this.#fail(sequence, sequence.constraint.error.toWire())
@@ -232,13 +239,17 @@ export class Engine {
     sequence.history.append(token)
     sequence.unsaidTokens.push(token)
     if (logprob !== undefined) sequence.unsaidLogprobs.push(logprob)
-    const text = sequence.text.push(token)
+    this.#goOn(sequence, sequence.text.push(token))
+    return token
+  }
+
+  /** Ends an answer that is at its end, else says `text`. */
+  #goOn(sequence: Sequence, text: string): void {
     const { stopped } = sequence.text
     if (stopped !== undefined) this.#finish(sequence, 'stop', stopped, text)
     else if (sequence.numOutput >= sequence.maxOutput) this.#finish(sequence, 'length', undefined, text)
     else if (sequence.tokens.length >= this.#maxContext) this.#overflow(sequence, text)
     else if (text !== '') this.#say(sequence, text)
-    return token
   }
 
   /** The context is full, and the answer is not at its end. */
@@ -313,7 +324,7 @@ export class Engine {
     this.#counters.cachedTokens += cachedTokens
   }
 
-  #choicesOf({ tokens, sampling, scheduling, constrain }: Prompt, emit: Emit): Choices {
+  #choicesOf({ tokens, sampling, scheduling, constrain, resume: said = [] }: Prompt, emit: Emit): Choices {
     const { now, decode, eosTokenIds, randomSeed } = this.#ports
     const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
     const submittedMs = now()
@@ -321,24 +332,25 @@ export class Engine {
     const seed = sampling.seed ?? randomSeed()
     const stopTokens = new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds])
     for (let choice = 0; choice < scheduling.n; choice++) {
-      const constraint = constrain?.()
-      choices.sequences.push(
-        new Sequence({
-          prompt,
-          maxOutput: sampling.maxTokens ?? Infinity,
-          sampler: new Sampler(sampling, new Random(seed + choice), stopTokens, constraint),
-          constraint,
-          history: new TokenHistory(prompt),
-          text: new TextStream(decode, sampling.stop, prompt),
-          stopTokens,
-          scheduling,
-          promptLogprobs: sampling.promptLogprobs,
-          choices,
-          choice,
-          arrival: this.#numArrived++,
-          submittedMs,
-        }),
-      )
+      const spoken = said[choice] ?? []
+      const constraint = constrain?.(spoken)
+      const sequence = new Sequence({
+        prompt,
+        maxOutput: sampling.maxTokens ?? Infinity,
+        sampler: new Sampler(sampling, new Random(seed + choice), stopTokens, constraint),
+        constraint,
+        history: new TokenHistory(prompt),
+        text: new TextStream(decode, sampling.stop, prompt),
+        stopTokens,
+        scheduling,
+        promptLogprobs: sampling.promptLogprobs,
+        choices,
+        choice,
+        arrival: this.#numArrived++,
+        submittedMs,
+      })
+      resume(sequence, spoken, this.#maxContext)
+      choices.sequences.push(sequence)
     }
     return choices
   }

@@ -67,6 +67,11 @@ export class Sampler {
     return logprobs === undefined ? { token } : { token, logprob: describe(this.#model, token, logprobs) }
   }
 
+  /** Puts the random stream behind a token that is already known. */
+  skip(): void {
+    if (this.#sampling.temperature !== 0) this.#random.next()
+  }
+
   #remember(logits: Float32Array): void {
     if (this.#model.length !== logits.length) this.#model = new Float32Array(logits.length)
     this.#model.set(logits)

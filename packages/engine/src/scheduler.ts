@@ -3,6 +3,7 @@ import { BlockBooks } from './block-books.ts'
 import type { KvBooks } from './kv-books.ts'
 import { MixedSteps } from './mixed-steps.ts'
 import type { Capabilities, KvCopy } from './model-runner.ts'
+import { keptAtOverflow } from './resume.ts'
 import { Roster } from './roster.ts'
 import { RowBooks } from './row-books.ts'
 import { RowSteps } from './row-steps.ts'
@@ -132,7 +133,7 @@ export class Scheduler {
 
   /** Drops the oldest tokens of a sequence whose context is full; what is left is read anew. */
   dropOldest(sequence: Sequence): void {
-    sequence.dropOldest(Math.ceil(this.#capabilities.maxContext / 2))
+    sequence.dropOldest(keptAtOverflow(this.#capabilities.maxContext))
     if (this.has(sequence)) this.#kv.truncate(sequence)
   }
 

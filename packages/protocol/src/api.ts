@@ -24,10 +24,22 @@ export interface EngineApi extends ModelsApi {
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
   /**
-   * Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. `isCancelled`: it was cancelled
-   * before it was sent; it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for.
+   * Starts a request; everything it says comes on `port`. Resolves once its last word is said. `isCancelled`: it was cancelled before it was sent;
+   * it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for. @param id names it for `cancel`.
    */
-  submit(request: GenerateRequest, port: MessagePort, isCancelled: boolean): Promise<void>
+  submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
+  /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
+  cancel(id: string): Promise<void>
+  /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
+  pulse(): Promise<Pulse>
+}
+
+/** How a worker is. */
+export interface Pulse {
+  /** Whether any request runs or waits. */
+  readonly busy: boolean
+  /** Grows with everything that is computed. */
+  readonly progress: number
 }
 
 export type Answer<T> =

@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'timeout' // a deadline passed before the first step
   | 'backend_failed' // a forward pass failed
   | 'engine_lost' // the worker died
+  | 'not_allowed' // a granted port does not cover this, or was revoked
   | 'aborted' // the caller's signal fired
 
 /** An error as it crosses a worker: data, because `structuredClone` drops an error's own fields. */

@@ -21,6 +21,15 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly n?: number
   /** Not together with `ignoreEos`. Default: anything may be said. */
   readonly structuredOutputs?: StructuredOutputs
+  /**
+   * What each answer had said when the worker that computed it died; they go on behind it, and nothing is said twice. The client's own: it puts
+   * requests that were running to a new worker with this.
+   */
+  readonly resume?: readonly ResumedAnswer[]
+}
+
+export interface ResumedAnswer {
+  readonly tokens: readonly number[]
 }
 
 /**
@@ -117,6 +126,7 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   messages: true,
   n: true,
   structuredOutputs: true,
+  resume: true,
   priority: true,
   preempt: true,
   admission: true,

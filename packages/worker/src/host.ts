@@ -1,13 +1,13 @@
 import { expose } from 'comlink'
-import type { Cancel } from '@tabserve/engine'
 import type { ModelRepository } from '@tabserve/runtime'
-import type { EngineApi, RequestCommand, RequestEvent } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
+import type { EngineApi } from '@tabserve/protocol'
+import { EngineError, answer } from '@tabserve/protocol'
 import { isGrammarWorker, isKernelThread, serveAsThread, serveGrammars } from '@tabserve/runtime'
 import { modelsApi } from './models-api.ts'
 import { openRepository } from './open-repository.ts'
-import { answer, withProgress } from './answer.ts'
+import { OpenRequests } from './open-requests.ts'
 import { Server } from './server.ts'
+import { withProgress } from './with-progress.ts'
 
 /** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
 export function startWorker(): void {
@@ -15,6 +15,7 @@ export function startWorker(): void {
   if (isGrammarWorker()) return serveGrammars()
   let server: Server | undefined
   let repository: ModelRepository | undefined
+  const requests = new OpenRequests()
   const ready = () => {
     if (server === undefined) throw notConfigured()
     return server
@@ -58,20 +59,10 @@ export function startWorker(): void {
           .clearCache(url)
           .then(() => null),
       ),
-    async submit(request, port, isCancelled) {
-      const emit = (event: RequestEvent) => {
-        port.postMessage(event)
-        if (event.type !== 'delta') port.close()
-      }
-      let cancel: Cancel = () => {}
-      port.onmessage = ({ data }: MessageEvent<RequestCommand>) => data.type === 'cancel' && cancel()
-      try {
-        cancel = ready().submit(request, emit)
-        if (isCancelled) cancel()
-      } catch (error) {
-        emit({ type: 'error', error: toWireError(error, 'bad_request') })
-      }
-    },
+    submit: (request, port, id, isCancelled) =>
+      requests.open(id, port, (emit) => ready().submit(request, emit), isCancelled),
+    cancel: async (id) => requests.cancel(id),
+    pulse: async () => server?.pulse() ?? { busy: false, progress: 0 },
   }
   expose(api)
 }

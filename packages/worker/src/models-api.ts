@@ -1,7 +1,8 @@
 import type { ModelsApi } from '@tabserve/protocol'
+import { answer } from '@tabserve/protocol'
 import type { ModelRepository } from '@tabserve/runtime'
-import { answer, withProgress } from './answer.ts'
 import { convertModel } from './convert-model.ts'
+import { withProgress } from './with-progress.ts'
 
 /** The weight store's models, for the page. */
 export function modelsApi(repository: () => ModelRepository): ModelsApi {

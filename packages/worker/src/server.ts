@@ -7,6 +7,7 @@ import type {
   Manifest,
   ModelInfo,
   ModelStats,
+  Pulse,
   TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
@@ -72,6 +73,18 @@ export class Server {
   /** Throws `model_not_loaded` or `bad_request`. */
   tokenTexts(id: string, tokens: readonly number[]): readonly string[] {
     return this.#find(id).model.served.tokenTexts(tokens)
+  }
+
+  /** How far everything is, for whoever watches over this worker. */
+  pulse(): Pulse {
+    const stats = [...this.#models.values()].map(({ model }) => model.served.stats())
+    return {
+      busy: stats.some(({ running, waiting }) => running + waiting > 0),
+      progress: stats.reduce(
+        (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
+        0,
+      ),
+    }
   }
 
   /** Throws `model_not_loaded`. */

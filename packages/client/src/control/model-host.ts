@@ -5,9 +5,10 @@ import type {
   ModelInfo,
   PickedFile,
   RequestEvent,
+  Scaling,
 } from '@tabserve/protocol'
 
-export interface HostLoadOptions extends Omit<LoadRequest, 'url' | 'files' | 'hub'> {
+export interface HostLoadOptions extends Omit<LoadRequest, 'url' | 'files' | 'hub'>, Scaling {
   readonly onProgress?: (progress: LoadProgress) => void
   readonly signal?: AbortSignal
 }
@@ -18,7 +19,7 @@ export type HostSource = Pick<LoadRequest, 'url' | 'hub'>
 /** Files that the user picked, and no address yet. */
 export type PickedSource = Pick<LoadRequest, 'url'> & { readonly files: readonly PickedFile[] }
 
-/** Where models really run: one worker, or the hub's. Knows versions only, no aliases. */
+/** Where models really run: the hub's workers, in this tab or another. Knows versions only, no aliases. */
 export interface ModelHost {
   /** Resolves once the model is warm. */
   load(source: HostSource, options: HostLoadOptions): Promise<ModelInfo>

@@ -1,5 +1,6 @@
 import { batching } from './batching.ts'
 import { context } from './context.ts'
+import { control } from './control.ts'
 import { convert } from './convert.ts'
 import { doors } from './doors.ts'
 import type { Suite } from './figure.ts'
@@ -11,6 +12,7 @@ import { weights } from './weights.ts'
 export const SUITES: Readonly<Record<string, Suite>> = {
   batching,
   context,
+  control,
   convert,
   doors,
   kernels,

@@ -25,10 +25,10 @@ export class Grammars {
     this.#vocabulary = vocabulary
   }
 
-  /** What one answer is held to. */
-  constrain(spec: GrammarSpec): Constraint {
+  /** What one answer is held to. @param said what that answer has said already, and which is accepted before the first mask. */
+  constrain(spec: GrammarSpec, said: readonly number[] = []): Constraint {
     const id = this.#numStarted++
-    const constraint = new RemoteConstraint(spec, {
+    const constraint = new RemoteConstraint(spec, said, {
       accept: (token) => this.#call({ type: 'accept', id, token }),
       late: () => this.#refuse(id, `it took more than ${COMPILE_MS / 1000} seconds to compile`),
       end: () => {
@@ -104,15 +104,16 @@ interface Link {
 class RemoteConstraint implements Constraint {
   readonly spec: GrammarSpec
   /** What it has accepted, for the case that it must begin anew. */
-  readonly tokens: number[] = []
+  readonly tokens: number[]
   readonly #link: Link
   #timer: ReturnType<typeof setTimeout> | undefined
   #mask: Int32Array | undefined
   #error: EngineError | undefined
   #listener = () => {}
 
-  constructor(spec: GrammarSpec, link: Link) {
+  constructor(spec: GrammarSpec, said: readonly number[], link: Link) {
     this.spec = spec
+    this.tokens = [...said]
     this.#link = link
   }
 

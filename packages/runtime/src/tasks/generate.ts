@@ -63,8 +63,15 @@ export class GenerateModel implements Served {
       const scheduling = resolveScheduling(request)
       const constrain = this.#constraintOf(request)
       const tokens = this.#promptOf(request, scheduling.contextOverflow)
+      const resume = this.#resumeOf(request, scheduling)
       return this.#engine.submit(
-        { tokens, sampling, scheduling, ...(constrain === undefined ? {} : { constrain }) },
+        {
+          tokens,
+          sampling,
+          scheduling,
+          ...(constrain === undefined ? {} : { constrain }),
+          ...(resume === undefined ? {} : { resume }),
+        },
         emit,
       )
     } catch (error) {
@@ -81,7 +88,7 @@ export class GenerateModel implements Served {
   }
 
   tokenTexts(tokens: readonly number[]): readonly string[] {
-    return this.#checkTokens(tokens).map((token) => this.#tokenizer.tokenText(token))
+    return this.#checkTokens('tokens', tokens).map((token) => this.#tokenizer.tokenText(token))
   }
 
   stats(): ModelStats {
@@ -107,7 +114,7 @@ export class GenerateModel implements Served {
     if (ignoreEos === true)
       throw new EngineError('bad_request', 'structuredOutputs ends the answer, which ignoreEos forbids.')
     const spec = resolveGrammar(structuredOutputs)
-    return () => this.#grammars.constrain(spec)
+    return (said) => this.#grammars.constrain(spec, said)
   }
 
   #promptOf(
@@ -126,7 +133,7 @@ export class GenerateModel implements Served {
         `A request needs exactly one of prompt, promptTokens and messages; ${given.length} were given.`,
       )
     }
-    if (promptTokens !== undefined) return this.#checkTokens(promptTokens)
+    if (promptTokens !== undefined) return this.#checkTokens('promptTokens', promptTokens)
     if (messages !== undefined) {
       const most =
         contextOverflow === 'truncate-start'
@@ -150,14 +157,23 @@ export class GenerateModel implements Served {
     }
   }
 
-  #checkTokens(tokens: readonly number[]): readonly number[] {
+  #resumeOf({ resume }: GenerateRequest, { n }: Scheduling): readonly (readonly number[])[] | undefined {
+    if (resume === undefined) return undefined
+    if (!Array.isArray(resume) || resume.length !== n)
+      throw new EngineError('bad_request', `resume must be a list with one entry for each of ${n} answers.`)
+    return resume.map((answer: unknown) =>
+      this.#checkTokens('resume', (answer as { tokens?: unknown } | null)?.tokens),
+    )
+  }
+
+  #checkTokens(option: string, tokens: unknown): readonly number[] {
     const { vocabSize } = this.#runner.capabilities
     const isToken = (token: unknown) =>
       Number.isInteger(token) && (token as number) >= 0 && (token as number) < vocabSize
     if (Array.isArray(tokens) && tokens.every(isToken)) return tokens
     throw new EngineError(
       'bad_request',
-      `promptTokens must be a list of whole numbers from 0 to ${vocabSize - 1}.`,
+      `${option} must be a list of whole numbers from 0 to ${vocabSize - 1}.`,
     )
   }
 }

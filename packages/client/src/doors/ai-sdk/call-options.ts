@@ -1,7 +1,7 @@
 import type { LanguageModelV4CallOptions, LanguageModelV4Message, SharedV4Warning } from '@ai-sdk/provider'
 import type { ChatMessage, StructuredOutputs } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { GenerateOptions } from '../../client.ts'
+import type { GenerateOptions } from '../../client-options.ts'
 
 export interface ReadCall {
   readonly request: Omit<GenerateOptions, 'model' | 'signal'>

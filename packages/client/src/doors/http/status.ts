@@ -7,6 +7,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   model_not_found: 404,
   model_not_loaded: 404,
   access_denied: 403,
+  not_allowed: 403,
   memory: 507,
   bad_model: 500,
   integrity: 500,

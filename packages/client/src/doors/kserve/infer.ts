@@ -1,4 +1,4 @@
-import type { GenerateOptions } from '../../client.ts'
+import type { GenerateOptions } from '../../client-options.ts'
 import { readFields, unsupported, wrong } from '../openai/fields.ts'
 import { EXTRA_RULES, SAMPLING_RULES, generateOptions } from '../openai/sampling-fields.ts'
 import type { InferRequest } from './shapes.ts'

@@ -1,5 +1,5 @@
 import { EngineError } from '@tabserve/protocol'
-import type { GenerateOptions } from '../../client.ts'
+import type { GenerateOptions } from '../../client-options.ts'
 import type { GenerationResult } from '../../generation.ts'
 import type { AnswerEvent } from '../answer-stream.ts'
 import { answerEvents, begun, merged, wholeAnswer } from '../answer-stream.ts'

@@ -1,6 +1,6 @@
 import type { StructuredOutputs } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { GenerateOptions } from '../../client.ts'
+import type { GenerateOptions } from '../../client-options.ts'
 import type { FieldRules, Fields } from './fields.ts'
 
 /** OpenAI's and vLLM's names of options that we have under another name or the same. */
