@@ -84,7 +84,7 @@ test('any of several EOS ids ends an answer', async ({ page }) => {
       const request = { model: id, promptTokens: [1], temperature: 0, maxTokens: 60 }
       const { tokens, finishReason } = await client.generate(request)
       const ignored = await client.generate({ ...request, ignoreEos: true })
-      await client.close()
+      client.dispose()
       return { numTokens: tokens.length, finishReason, numIgnored: ignored.tokens.length }
     }, MODEL['optimum-float32'])
   }
@@ -113,7 +113,7 @@ test('a graph that is none of ours is bad_model, says what was found, and leaves
           .catch(({ code, message }: { code: string; message: string }) => ({ code, message }))
         const { id } = await client.load(good)
         const { text } = await client.generate({ model: id, prompt: 'Once', maxTokens: 4 })
-        await client.close()
+        client.dispose()
         return { ...error, text }
       },
       { url, runner, good: MODEL.stories2 },
