@@ -119,7 +119,7 @@ export interface ServingOptions {
   readonly maxWaiting?: number
   /** Most bytes for the KV cache. Default 1 GiB. */
   readonly kvBudgetBytes?: number
-  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. Kernels only. Default `float32`. */
+  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. Kernels only; a foreign graph has its own. Default `float32`. */
   readonly kvType?: KvType
   /** Largest number of prompt tokens in one forward pass, which nothing can interrupt. Default 64. */
   readonly maxTokensPerStep?: number
@@ -140,7 +140,7 @@ export interface ModelInfo {
   readonly url: string
   readonly manifest: Manifest
   readonly runner: RunnerName
-  /** Why `auto` did not choose a better one. */
+  /** Why `auto` did not choose a better one; of a foreign graph, what was found in it. */
   readonly runnerReason?: string
   readonly threads: number
   readonly contextLength: number
