@@ -70,6 +70,41 @@ for (const sampling of [{ temperature: 0 }, { temperature: 1, seed: 5 }]) {
   })
 }
 
+test('an answer that is held to a regular expression goes on in it when its worker dies, with the same text', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async () => {
+    const request = {
+      model: 'stories@1',
+      prompt: 'Once',
+      temperature: 1,
+      seed: 5,
+      maxTokens: 400,
+      structuredOutputs: { regex: '([A-Z][a-z]{2,6}, [0-9]{2}; ){20}' },
+    }
+    const whole = await window.client.generate(request)
+    const stream = window.client.generate(request)
+    let numTokens = 0
+    let isKilled = false
+    for await (const { tokens } of stream) {
+      numTokens += tokens.length
+      if (isKilled || numTokens < 30) continue
+      isKilled = true
+      window.mortal.tell(-1, 'die')
+    }
+    const { text, finishReason, tokens } = await stream
+    return { whole, text, finishReason, tokens, numWorkers: window.mortal.all.length }
+  })
+  expect(found.numWorkers).toBe(2)
+  expect(found.text.trim()).toMatch(/^([A-Z][a-z]{2,6}, [0-9]{2}; ?){20}$/)
+  expect(found.tokens.length).toBeGreaterThan(60)
+  expect(found).toMatchObject({
+    text: found.whole.text,
+    tokens: found.whole.tokens,
+    finishReason: found.whole.finishReason,
+  })
+})
+
 test('a request whose workers die again and again ends in one engine_lost error, and the page goes on', async ({
   page,
 }) => {

@@ -25,13 +25,19 @@ class FakeConstraint implements Constraint {
   mask: Int32Array | undefined
   error: EngineError | undefined
   disposed = 0
-  readonly tokens: number[] = []
+  readonly tokens: number[]
   readonly #allowed: (tokens: readonly number[]) => (token: number) => boolean
   readonly #isPrompt: boolean
   #listener = () => {}
 
-  constructor(allowed: (tokens: readonly number[]) => (token: number) => boolean, isPrompt = true) {
+  /** @param said what its answer had said before, and it has accepted. */
+  constructor(
+    allowed: (tokens: readonly number[]) => (token: number) => boolean,
+    isPrompt = true,
+    said: readonly number[] = [],
+  ) {
     this.#allowed = allowed
+    this.tokens = [...said]
     this.#isPrompt = isPrompt
     if (isPrompt) void soon().then(() => this.answer())
   }
@@ -73,11 +79,11 @@ for (const [kind, room] of Object.entries(KINDS)) {
   const start = (options = {}) => {
     const started = startEngine(room, options)
     const constraints: FakeConstraint[] = []
-    const ask = (asked: Asked, make: () => FakeConstraint) =>
+    const ask = (asked: Asked, make: (said: readonly number[]) => FakeConstraint) =>
       new Promise<ReturnType<typeof tokensOf>>((resolve, reject) => {
         const events: Parameters<typeof tokensOf>[0][number][] = []
-        const constrain = () => {
-          const constraint = make()
+        const constrain = (said: readonly number[]) => {
+          const constraint = make(said)
           constraints.push(constraint)
           return constraint
         }
@@ -123,6 +129,23 @@ for (const [kind, room] of Object.entries(KINDS)) {
     expect(answer).toHaveLength(60)
     answer.forEach((token, index) => expect(isOdd(answer.slice(0, index))(token)).toBe(true))
     expect(engine.stats().steps.verify).toBe(0)
+  })
+
+  test(`${kind}: answers that are cut and resumed are held to what their grammars say behind the tokens that each had said`, async () => {
+    // What may come depends on how much was said, and of it on the last token.
+    const rule = (tokens: readonly number[]) => (token: number) =>
+      token % 3 === (tokens.length + (tokens.at(-1) ?? 0)) % 3
+    const asked = { tokens: list(9), maxTokens: 12, temperature: 1, seed: 4 }
+    const make = (said: readonly number[]) => new FakeConstraint(rule, true, said)
+    const whole = await start().held(asked, make)
+    for (let cut = 0; cut <= whole.length; cut++) {
+      const { held, constraints } = start()
+      const said = whole.slice(0, cut)
+      expect([...said, ...(await held({ ...asked, resume: [{ tokens: said }] }, make))]).toEqual(whole)
+      expect(constraints.map(({ tokens, disposed }) => ({ tokens, disposed }))).toEqual([
+        { tokens: whole, disposed: 1 },
+      ])
+    }
   })
 
   test(`${kind}: a prompt is read while its grammar is made, and others go on; it waits with its last token only`, async () => {

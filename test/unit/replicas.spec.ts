@@ -1,6 +1,7 @@
 import { expect, test } from 'playwright/test'
 import { AFFINITY_SLACK, chooseReplica } from '../../packages/client/src/control/route.ts'
 import { Heartbeat } from '../../packages/client/src/hub/heartbeat.ts'
+import { memoryShare } from '../../packages/client/src/hub/memory-share.ts'
 import { PrefixHomes, beginningsOf } from '../../packages/client/src/hub/prefix-homes.ts'
 import { withoutWait } from '../../packages/client/src/hub/request-deadline.ts'
 import { resolveScaling } from '../../packages/client/src/hub/resolve-scaling.ts'
@@ -125,4 +126,20 @@ test('the figures of replicas are added', () => {
     generatedTokens: 7,
     blocks: { total: 4, used: 1, cached: 2, copied: 0 },
   })
+})
+
+test('a model that grows gets its share of the memory, once the others have let go of theirs', () => {
+  const demand = (model: string, desired: number, replicas: number) => ({
+    model,
+    desired,
+    replicas,
+    replicaBytes: 10,
+  })
+  const shares = (demands: readonly ReturnType<typeof demand>[], budgetBytes: number) =>
+    demands.map(({ model }) => memoryShare(model, demands, budgetBytes))
+  expect(shares([demand('a', 3, 1), demand('b', 1, 1)], 35)).toEqual([2, 1])
+  expect(shares([demand('a', 3, 3), demand('b', 2, 1)], 40)).toEqual([2, 1]) // first `a` gives one back
+  expect(shares([demand('a', 3, 2), demand('b', 2, 1)], 40)).toEqual([2, 2])
+  expect(shares([demand('a', 9, 1)], Infinity)).toEqual([9])
+  expect(memoryShare('c', [demand('a', 1, 1)], 10)).toBe(Infinity)
 })

@@ -130,6 +130,23 @@ test('a model beyond the memory budget is refused before it is fetched', async (
   expect(control.directory.failure('m@2')).toMatchObject({ code: 'memory' })
 })
 
+test('every replica counts, those of a load, of a rollout and of scaling', async () => {
+  const { control, host } = await startControl({ budgetBytes: 6000, rolloutBudgetBytes: 6000 })
+  const twice = await control.load('m@2', { replicas: 5 }).catch((error: unknown) => error)
+  expect(twice).toMatchObject({ code: 'memory', message: expect.stringContaining('m@2 needs') })
+  expect(() => control.reserve('m', 5)).toThrow(expect.objectContaining({ code: 'memory' }))
+  expect(control.reserve('m', 4)).toBe('m@1')
+  control.setAlias('chat', { traffic: { 'm@1': 100 } })
+  const rollout = await control.rollout({ alias: 'chat', to: 'm@2' }).catch((error: unknown) => error)
+  expect(rollout).toMatchObject({ code: 'memory' }) // beside four of 1500
+  control.reserve('m@1', 3)
+  const two = await control
+    .rollout({ alias: 'chat', to: 'm@2', load: { replicas: 2 } })
+    .catch((error) => error)
+  expect(two).toMatchObject({ code: 'memory' })
+  expect(host.calls).toEqual(['load m@1'])
+})
+
 test('a model that turns out beyond the budget once it is loaded is unloaded again', async () => {
   const { control, clock, host } = await startControl({ budgetBytes: 2600 })
   host.behave('m@2', { fileBytes: 1000, kvBytes: 500 })

@@ -1,7 +1,7 @@
 import type { GenerateRequest, StorageConfig, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { HostLoadOptions } from './control/model-host.ts'
-import type { WorkerLinkOptions } from './hub/worker-link.ts'
+import type { HubOptions as EngineOptions } from './hub/hub.ts'
 import type { HubOptions } from './hugging-face.ts'
 import { HubRequests } from './hugging-face.ts'
 import { checkedStorage } from './storage-options.ts'
@@ -30,7 +30,8 @@ export interface ClientOptions {
   /** What the worker keeps of models, and where they may come from. */
   readonly storage?: StorageConfig
   /**
-   * Most bytes of all loaded models together, KV caches included; what goes beyond it is refused with `memory`. Default: any, and for the second
+   * Most bytes of all loaded models together, every replica and KV caches included; what goes beyond it is refused with `memory`, and a range of
+   * replicas ends there. Default: any, and for the second
    * version of a rollout half of the device's memory, where the browser tells it.
    */
   readonly memoryBudgetBytes?: number
@@ -50,7 +51,7 @@ export type GenerateOptions = Omit<GenerateRequest, 'task'> & {
 
 /** A client's options, checked and apart: what its workers get, who brings tabs together, and what stays on the page. */
 export interface CheckedOptions {
-  readonly workers: WorkerLinkOptions
+  readonly workers: EngineOptions
   /** Absent where the tab shares with no other. */
   readonly broker: ClientOptions['broker']
   readonly memoryBudgetBytes: number | undefined
@@ -73,6 +74,7 @@ export function checkedOptions(options: ClientOptions): CheckedOptions {
       worker,
       assets: absoluteAssets(assets),
       hangTimeoutMs: hangTimeoutMs ?? HANG_TIMEOUT_MS,
+      memoryBudgetBytes: memoryBudgetBytes ?? Infinity,
       ...(threads === undefined ? {} : { threads }),
       ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
     },

@@ -113,7 +113,7 @@ export class Client {
       return this.#control.load(source, options)
     const request = loadedFrom(await sourceRequest(source, this.#options.hub))
     return 'files' in request
-      ? this.#control.adopt(await this.#hosted.loadFrom(request, options))
+      ? this.#control.adopt(await this.#hosted.loadFrom(request, options), options)
       : this.#control.load(request, options)
   }
 
@@ -183,10 +183,11 @@ export class Client {
 
   /**
    * Sets how many workers hold a model, each with all of it; resolves when they do. What a worker has begun it ends before it goes. With 0 none holds
-   * it, until the next request brings one back from the store. Throws `model_not_loaded`, `bad_request`, or what keeps a worker from starting.
+   * it, until the next request brings one back from the store. Throws `model_not_loaded`, `bad_request`, `memory`, or what keeps a worker from starting.
    */
-  scale(model: string, replicas: number): Promise<ModelHealth> {
-    return this.#host.call((api) => api.scale(this.#control.directory.resolve(model), replicas))
+  async scale(model: string, replicas: number): Promise<ModelHealth> {
+    const id = this.#control.reserve(model, replicas)
+    return this.#host.call((api) => api.scale(id, replicas))
   }
 
   /** Whether anything can be asked, and how each model and each of its workers is. */

@@ -5,6 +5,7 @@ import { AliasTable } from './alias-table.ts'
 import type { Clock } from './clock.ts'
 import type { AskRemote, Listener } from './dispatcher.ts'
 import { Dispatcher } from './dispatcher.ts'
+import type { Held } from './memory-budget.ts'
 import { checkRoom, modelBytes } from './memory-budget.ts'
 import type { VersionStatus } from './model-directory.ts'
 import { ModelDirectory } from './model-directory.ts'
@@ -35,6 +36,8 @@ export class ControlPlane {
   readonly #traffic: VersionTraffic
   readonly #dispatcher: Dispatcher
   readonly #rollouts = new Map<string, Rollout>()
+  /** How many workers are to hold a model at least, where it is not one. */
+  readonly #replicas = new Map<string, number>()
 
   constructor(ports: ControlPorts) {
     this.#ports = ports
@@ -70,10 +73,10 @@ export class ControlPlane {
     try {
       if (memoryBudgetBytes !== Infinity) {
         const bytes = registered?.bytes ?? (await host.folderBytes(source))
-        checkRoom(id, bytes, this.#besides(id), memoryBudgetBytes)
+        checkRoom(id, bytes * leastReplicas(options), this.#besides(id), memoryBudgetBytes)
       }
       if (this.directory.info(id) === undefined) this.directory.setState(id, 'LOADING')
-      return await this.adopt(await host.load(source, options))
+      return await this.adopt(await host.load(source, options), options)
     } catch (error) {
       // One that is loaded already goes on serving.
       const failure = EngineError.fromWire(toWireError(error, 'backend_failed'))
@@ -83,15 +86,25 @@ export class ControlPlane {
   }
 
   /** Takes a model in that the host has loaded. Throws `memory` where it turned out too large; it is unloaded then. */
-  async adopt(info: ModelInfo): Promise<ModelInfo> {
+  async adopt(info: ModelInfo, options: HostLoadOptions): Promise<ModelInfo> {
     this.directory.setReady(info)
     try {
-      checkRoom(info.id, modelBytes(info), this.#besides(info.id), this.#ports.memoryBudgetBytes)
+      this.reserve(info.id, leastReplicas(options))
       return info
     } catch (error) {
       await this.unload(info.id, false)
       throw error
     }
+  }
+
+  /** Counts so many replicas of a loaded model as its own from now on. Gives its id. Throws `memory` where they do not fit. */
+  reserve(name: string, replicas: number): string {
+    const id = this.directory.resolve(name)
+    const info = this.directory.info(id)
+    if (info !== undefined)
+      checkRoom(id, modelBytes(info) * replicas, this.#besides(id), this.#ports.memoryBudgetBytes)
+    this.#replicas.set(id, replicas)
+    return id
   }
 
   /** @param drain waits for the running requests first. */
@@ -164,7 +177,7 @@ export class ControlPlane {
     this.directory.setOnTrial(to, true)
     void rollout.finished.then(() => this.#forget(rollout))
     try {
-      if (!isLoaded) await this.#checkRoomBeside(from, to)
+      if (!isLoaded) await this.#checkRoomBeside(from, to, leastReplicas(load))
     } catch (error) {
       this.#forget(rollout)
       throw error
@@ -185,13 +198,13 @@ export class ControlPlane {
   }
 
   /** What the old version's KV cache takes, the new one's will take about. */
-  async #checkRoomBeside(from: string, to: string): Promise<void> {
+  async #checkRoomBeside(from: string, to: string, replicas: number): Promise<void> {
     const registered = this.directory.findRegistered(to)
     if (registered?.id !== to)
       throw new EngineError('model_not_found', `${to} is not known: register its index or load it first.`)
     const bytes = registered.bytes ?? (await this.#ports.host.folderBytes({ url: registered.url }))
     const kvBytes = this.directory.info(from)?.kvBytes ?? 0
-    checkRoom(to, bytes + kvBytes, this.directory.loaded(), this.#ports.rolloutBudgetBytes)
+    checkRoom(to, (bytes + kvBytes) * replicas, this.#besides(to), this.#ports.rolloutBudgetBytes)
   }
 
   #onlyVersion(alias: string): string {
@@ -209,12 +222,20 @@ export class ControlPlane {
     if (!isNeeded && this.directory.info(id) !== undefined) await this.unload(id, true)
   }
 
-  #besides(id: string): ModelInfo[] {
-    return this.directory.loaded().filter((info) => info.id !== id)
+  #besides(id: string): Held[] {
+    return this.directory
+      .loaded()
+      .filter((info) => info.id !== id)
+      .map((info) => ({ id: info.id, bytes: modelBytes(info) * (this.#replicas.get(info.id) ?? 1) }))
   }
 
   #refuseMoving(alias: string): void {
     if (this.#rollouts.has(alias))
       throw new EngineError('bad_request', `${alias} is being rolled out: wait, or abort that first.`)
   }
+}
+
+/** Those of a range that the load brings about stop at the budget by themselves. */
+function leastReplicas({ replicas = 1 }: Pick<HostLoadOptions, 'replicas'>): number {
+  return Math.max(1, typeof replicas === 'object' ? replicas.min : replicas)
 }

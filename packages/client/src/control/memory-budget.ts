@@ -6,16 +6,17 @@ export function modelBytes({ heapBytes = 0, kvBytes, manifest }: ModelInfo): num
   return Math.max(heapBytes, kvBytes + fileBytes(manifest.files))
 }
 
+/** A loaded model, all its replicas together. */
+export interface Held {
+  readonly id: string
+  readonly bytes: number
+}
+
 /** Throws `memory` where a model of `bytes` does not fit beside those that are loaded. */
-export function checkRoom(
-  id: string,
-  bytes: number,
-  loaded: readonly ModelInfo[],
-  budgetBytes: number,
-): void {
-  const used = loaded.reduce((sum, info) => sum + modelBytes(info), 0)
+export function checkRoom(id: string, bytes: number, loaded: readonly Held[], budgetBytes: number): void {
+  const used = loaded.reduce((sum, { bytes }) => sum + bytes, 0)
   if (used + bytes <= budgetBytes) return
-  const beside = used === 0 ? '' : ` beside ${megabytes(used)} of ${loaded.map((info) => info.id).join(', ')}`
+  const beside = used === 0 ? '' : ` beside ${megabytes(used)} of ${loaded.map(({ id }) => id).join(', ')}`
   const advice = 'Unload a model, lower contextLength or kvBudgetBytes, or raise memoryBudgetBytes.'
   throw new EngineError(
     'memory',

@@ -1,8 +1,8 @@
 import type { Answer, DeviceReport, HubApi } from '@tabserve/protocol'
 import { EngineError, unpack } from '@tabserve/protocol'
+import type { HubOptions } from './hub.ts'
 import { Hub } from './hub.ts'
 import { hubApi } from './hub-api.ts'
-import type { WorkerLinkOptions } from './worker-link.ts'
 
 /** `alone`: the workers are this tab's only. `leader`: this tab holds them for all. `follower`: another tab does. */
 export type Role = 'alone' | 'leader' | 'follower'
@@ -24,7 +24,7 @@ export class OwnHost implements Host {
   #isDisposed = false
 
   /** Throws `engine_lost` when the worker's script cannot be run. */
-  static async create(options: WorkerLinkOptions): Promise<OwnHost> {
+  static async create(options: HubOptions): Promise<OwnHost> {
     return new OwnHost(await Hub.create(options))
   }
 

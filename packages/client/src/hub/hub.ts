@@ -11,16 +11,24 @@ import type {
   TokenizeRequest,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import { modelBytes } from '../control/memory-budget.ts'
+import { memoryShare } from './memory-share.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { checkReplicas } from './resolve-scaling.ts'
 import { threadsPerReplica } from './threads.ts'
 import type { WorkerLinkOptions } from './worker-link.ts'
 import { WorkerLink } from './worker-link.ts'
 
+export interface HubOptions extends WorkerLinkOptions {
+  /** Most bytes of all replicas together that the load alone brings about. */
+  readonly memoryBudgetBytes: number
+}
+
 /** Holds the workers of one tab: the replicas of each loaded model, and which of them gets what. */
 export class Hub {
   readonly device: DeviceReport
   readonly #options: WorkerLinkOptions
+  readonly #memoryBudgetBytes: number
   readonly #models = new Map<string, ReplicaSet>()
   readonly #aborts = new Map<string, AbortController>()
   /** A worker that holds no model: the next replica takes it, and what is about storage goes through it. */
@@ -28,12 +36,13 @@ export class Hub {
   #isDisposed = false
 
   /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
-  static async create(options: WorkerLinkOptions): Promise<Hub> {
-    return new Hub(options, await startWorker(options, 1))
+  static async create({ memoryBudgetBytes, ...options }: HubOptions): Promise<Hub> {
+    return new Hub(options, memoryBudgetBytes, await startWorker(options, 1))
   }
 
-  private constructor(options: WorkerLinkOptions, spare: WorkerLink) {
+  private constructor(options: WorkerLinkOptions, memoryBudgetBytes: number, spare: WorkerLink) {
     this.#options = options
+    this.#memoryBudgetBytes = memoryBudgetBytes
     this.#spare = Promise.resolve(spare)
     this.device = spare.device
   }
@@ -70,7 +79,7 @@ export class Hub {
   async unload(model: string): Promise<void> {
     const set = this.#find(model)
     this.#models.delete(set.info.id)
-    await set.unload()
+    for (const worker of await set.unload()) this.#keep(worker)
   }
 
   /** Throws `model_not_loaded`, `bad_request`, or what keeps a replica from starting. */
@@ -160,7 +169,22 @@ export class Hub {
   }
 
   #setOf(request: LoadRequest, scaling: Scaling): ReplicaSet {
-    return new ReplicaSet({ request, scaling, startWorker: (numReplicas) => this.#startWorker(numReplicas) })
+    return new ReplicaSet({
+      request,
+      scaling,
+      startWorker: (numReplicas) => this.#startWorker(numReplicas),
+      fit: (set, replicas) => this.#fit(set, replicas),
+    })
+  }
+
+  #fit(set: ReplicaSet, replicas: number): number {
+    const demands = [...this.#models.values()].map((other) => ({
+      model: other.info.id,
+      desired: other === set ? replicas : other.wanted,
+      replicas: other.wanted,
+      replicaBytes: modelBytes(other.info),
+    }))
+    return Math.min(replicas, memoryShare(set.info.id, demands, this.#memoryBudgetBytes))
   }
 
   /** The spare worker where it has the right number of threads, else a new one. */
@@ -174,6 +198,12 @@ export class Hub {
       idle.terminate('it has not the right number of threads')
     }
     return startWorker(this.#options, numReplicas)
+  }
+
+  /** One idle worker stays: the next load then needs no script, which a page that is offline by now could not get. */
+  #keep(worker: WorkerLink): void {
+    if (this.#spare === undefined && !this.#isDisposed) this.#spare = Promise.resolve(worker)
+    else worker.terminate('nothing is left for it to do')
   }
 
   #startSpare(): Promise<WorkerLink> {

@@ -22,6 +22,8 @@ export interface ReplicaSetOptions {
   readonly scaling: Scaling
   /** Starts a worker for one of this many replicas. */
   readonly startWorker: (numReplicas: number) => Promise<WorkerLink>
+  /** How many of so many replicas that the load asks for memory has room for. */
+  readonly fit: (set: ReplicaSet, replicas: number) => number
 }
 
 /** The replicas of one model: how many there are to be, which one gets a request, and who waits for one. */
@@ -44,6 +46,7 @@ export class ReplicaSet {
     this.#scaler = new Scaler(options.scaling, {
       load: () => this.#load(),
       scale: (wanted) => this.#want(wanted),
+      fit: (replicas) => options.fit(this, replicas),
     })
   }
 
@@ -54,6 +57,11 @@ export class ReplicaSet {
   /** As it was asked for last. */
   get scaling(): Scaling {
     return this.#scaler.scaling
+  }
+
+  /** How many replicas there are to be. */
+  get wanted(): number {
+    return this.#wanted
   }
 
   /** Throws where it was never loaded. */
@@ -148,12 +156,14 @@ export class ReplicaSet {
     this.dispose('its model was replaced')
   }
 
-  /** Ends every request that is running with `engine_lost`, as its last word. */
-  async unload(): Promise<void> {
+  /** Ends every request that is running with `engine_lost`, as its last word. Gives the workers, which hold nothing then. */
+  async unload(): Promise<WorkerLink[]> {
     this.#end = new EngineError('model_not_loaded', `${this.info.id} was unloaded while the request waited.`)
     this.#scaler.stop()
-    await Promise.all(this.#replicas.map((replica) => replica.unload(this.info.id).catch(ignoreDeath)))
+    const unloading = this.#replicas.map((replica) => replica.unload(this.info.id).catch(ignoreDeath))
+    const workers = await Promise.all(unloading)
     this.#changed()
+    return workers.filter((worker) => worker !== undefined)
   }
 
   /** Ends every worker at once. */
@@ -305,6 +315,7 @@ function rankToGo({ state, numRequests }: Replica): number {
 }
 
 /** A worker that died holds nothing any more. */
-function ignoreDeath(error: unknown): void {
+function ignoreDeath(error: unknown): undefined {
   if (!(error instanceof EngineError && error.code === 'engine_lost')) throw error
+  return undefined
 }

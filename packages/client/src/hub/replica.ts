@@ -119,11 +119,15 @@ export class Replica {
     if (this.#state === 'draining') this.#become('ready')
   }
 
-  /** Ends the requests in its hands with `engine_lost`, as their last word, and then the worker. */
-  async unload(model: string): Promise<void> {
+  /** Ends the requests in its hands with `engine_lost`, as their last word. Gives the worker, which holds nothing then; ends one that holds nothing yet. */
+  async unload(model: string): Promise<WorkerLink | undefined> {
+    const holds = this.#state === 'ready' || this.#state === 'draining'
+    const worker = holds ? this.worker : undefined
     this.#state = 'gone'
     try {
-      await this.worker?.link.call((api) => api.unload(model))
+      await worker?.link.call((api) => api.unload(model))
+      if (worker !== undefined) this.#worker = undefined
+      return worker
     } finally {
       this.dispose('its model was unloaded')
     }

@@ -9,6 +9,8 @@ const LOOK_MS = 1000
 export interface ScalerPorts {
   readonly load: () => Omit<Load, 'now'>
   readonly scale: (replicas: number) => void
+  /** How many of so many replicas memory has room for, beside other models' and as long as they are as they are. */
+  readonly fit: (replicas: number) => number
 }
 
 /** How many replicas one model is to have, from what was asked for and, where that is a range or may be none, from its requests. */
@@ -74,7 +76,7 @@ export class Scaler {
     const load = this.#ports.load()
     const desired = this.#autoscaler?.observe({ now: performance.now(), ...load })
     if (desired === undefined) return
-    const replicas = desired === 0 ? 0 : Math.max(this.#min, desired)
+    const replicas = desired === 0 ? 0 : Math.max(1, this.#min, this.#ports.fit(desired))
     if (replicas !== load.replicas) this.#ports.scale(replicas)
   }
 }

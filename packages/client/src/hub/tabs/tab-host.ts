@@ -2,9 +2,9 @@ import type { Answer, BrokerEvent, DeviceReport, HubApi } from '@tabserve/protoc
 import { EngineError, unpack } from '@tabserve/protocol'
 import type { Host, Role } from '../host.ts'
 import { disposed } from '../host.ts'
+import type { HubOptions } from '../hub.ts'
 import { Hub } from '../hub.ts'
 import { Link, serveCalls } from '../link.ts'
-import type { WorkerLinkOptions } from '../worker-link.ts'
 import { awaitLock } from '../worker-link.ts'
 import { watch } from '../watch.ts'
 import { BrokerPort } from './broker-port.ts'
@@ -23,7 +23,7 @@ type Current = Pick<Host, 'call' | 'device'>
  * through ports that the broker handed over. Requests go from a tab to the worker and back without the leader in between.
  */
 export class TabHost implements Host {
-  readonly #options: WorkerLinkOptions
+  readonly #options: HubOptions
   readonly #tab: string
   readonly #lock: LeaderLock
   readonly #letGoOfLife: () => void
@@ -44,7 +44,7 @@ export class TabHost implements Host {
 
   /** `undefined` where tabs cannot share: no shared workers, no Web Locks. Throws `engine_lost` when a worker's script cannot be run. */
   static async create(
-    options: WorkerLinkOptions,
+    options: HubOptions,
     makeBroker: (name: string) => SharedWorker,
   ): Promise<TabHost | undefined> {
     if (navigator.locks === undefined || typeof SharedWorker === 'undefined') return undefined
@@ -68,7 +68,7 @@ export class TabHost implements Host {
     return host
   }
 
-  private constructor(options: WorkerLinkOptions, group: string) {
+  private constructor(options: HubOptions, group: string) {
     this.#options = options
     this.#group = group
     this.#tab = newTabLock(group)
