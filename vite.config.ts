@@ -28,8 +28,11 @@ export default defineConfig(({ mode }): UserConfig => ({
       if (existsSync(models)) await cp(models, join(SITE, 'models/stories'), { recursive: true })
     }),
     afterBuild('script-tag', async () => {
-      await build(library('global.ts', 'iife', 'tabserve.global.js'))
-      await build(library('worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('tabserve/src/global.ts', 'iife', 'tabserve.global.js'))
+      await build(library('tabserve/src/worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('tabserve/src/broker.ts', 'es', 'tabserve.broker.js'))
+      await build(library('convert/src/converter.ts', 'es', CONVERTER))
+      await build(library('tabserve/src/service-worker-file.ts', 'es', 'tabserve.service-worker.js'))
     }),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],
@@ -50,20 +53,36 @@ const output: UserConfig['build'] = {
   chunkSizeWarningLimit: 1000,
 }
 
-/** onnxruntime's files and the kernels keep their names, so that every bundle of the site shares one copy. */
+/** onnxruntime's files, the kernels and XGrammar keep one name, so that every bundle of the site shares one copy. */
 const names = {
   output: {
-    assetFileNames: ({ names }: { names: readonly string[] }) =>
-      /^(ort-wasm|kernels-)/.test(names[0] ?? '') ? '[name][extname]' : 'assets/[name]-[hash][extname]',
+    assetFileNames: ({ names: [name = ''], originalFileNames: [file = ''] }: Asset) => {
+      if (file.includes('web-xgrammar/')) return 'xgrammar.js'
+      return /^(ort-wasm|kernels-)/.test(name) ? '[name][extname]' : 'assets/[name]-[hash][extname]'
+    },
   },
 }
+
+interface Asset {
+  readonly names: readonly string[]
+  readonly originalFileNames: readonly string[]
+}
+/** Beside the script tag's worker, which fetches it by this name only when something is to be converted. */
+const CONVERTER = 'tabserve.convert.js'
 
 const harness: InlineConfig = {
   ...shared,
   configFile: false,
   logLevel: 'warn',
   root: join(ROOT, 'packages/dev/src/harness'),
-  build: { ...output, outDir: join(SITE, 'harness') },
+  build: {
+    ...output,
+    outDir: join(SITE, 'harness'),
+    chunkSizeWarningLimit: 3000, // other people's SDKs
+    rollupOptions: {
+      input: ['index.html', 'doors.html'].map((page) => join(ROOT, 'packages/dev/src/harness', page)),
+    },
+  },
 }
 
 function library(entry: string, format: 'iife' | 'es', fileName: string): InlineConfig {
@@ -75,10 +94,15 @@ function library(entry: string, format: 'iife' | 'es', fileName: string): Inline
       ...output,
       copyPublicDir: false,
       lib: {
-        entry: join(ROOT, 'packages/tabserve/src', entry),
+        entry: join(ROOT, 'packages', entry),
         formats: [format],
         name: 'tabserve',
         fileName: () => fileName,
+      },
+      // Complete in itself: what it shared with the worker would be another copy under an address with a query.
+      rollupOptions: {
+        external: ['@tabserve/convert/browser'],
+        output: { paths: { '@tabserve/convert/browser': `./${CONVERTER}` } },
       },
     },
   }

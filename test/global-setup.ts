@@ -2,9 +2,20 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { convertLlama2c } from '../packages/convert/src/index.ts'
+import { writeForeign } from './foreign/write-foreign.ts'
+import type { ForeignOptions } from './foreign/write-foreign.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const CHECKPOINTS = join(ROOT, '../shared/models/llama2c')
+
+/** The same decoder as other people's exporters write it. */
+const FOREIGN: Readonly<Record<string, ForeignOptions>> = {
+  'genai-float32': { style: 'genai', dtype: 'float32', positions: 'counted', inline: false },
+  'genai-float16': { style: 'genai', dtype: 'float16', positions: 'input', inline: true },
+  'optimum-float32': { style: 'optimum', dtype: 'float32', positions: 'input', inline: false },
+  'optimum-float16': { style: 'optimum', dtype: 'float16', positions: 'input', inline: true },
+  'optimum-counted': { style: 'optimum', dtype: 'float32', positions: 'counted', inline: true },
+}
 
 /** Converts the checkpoints of `../shared`, where they are, into `dist/fixtures/`, which the test server serves. */
 export default async function setUp(): Promise<void> {
@@ -21,4 +32,6 @@ export default async function setUp(): Promise<void> {
       weights,
     })
   }
+  for (const [name, options] of Object.entries(FOREIGN))
+    await writeForeign(CHECKPOINTS, join(fixtures, name), options)
 }

@@ -1,4 +1,4 @@
-import type { Client, GenerateOptions, Generation, LoadOptions, ModelInfo } from 'tabserve'
+import type { Client, ConvertOptions, GenerateOptions, Generation, LoadOptions, ModelInfo } from 'tabserve'
 import { EngineError } from 'tabserve'
 
 /** The page's one client and the one model that it holds. The worker starts when it is first needed. */
@@ -16,12 +16,20 @@ export class Engine {
   }
 
   /** Replaces the model. The old one goes first, so that both need not fit into memory together. */
-  async load(url: string, options: LoadOptions): Promise<ModelInfo> {
+  async load(source: string | readonly File[], options: LoadOptions): Promise<ModelInfo> {
     await this.#unload()
     const client = await this.#start()
-    const model = await client.load(url, options)
+    const model = await client.load(source, options)
     this.#held = { client, model }
     return model
+  }
+
+  /** Makes a model of a checkpoint and keeps it; the old one goes first. Returns the address by which it loads. */
+  async convert(files: readonly File[], options: ConvertOptions): Promise<string> {
+    await this.#unload()
+    const client = await this.#start()
+    const { url } = await client.models.convert(files, options)
+    return url
   }
 
   generate(options: Omit<GenerateOptions, 'model'>): Generation {

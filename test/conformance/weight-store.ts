@@ -61,10 +61,96 @@ export async function checkWeightStore(open: () => ChunkStore): Promise<void> {
     'a download that was cut keeps its whole chunks',
   )
   expect((await later.model('https://x/part/')) === undefined, 'a model that is not whole is not there')
+  await later.finishDownload('https://x/part/')
+  await later.evict('https://x/part/')
+  await later.beginDownload({ ...record('https://x/part/', [file('e', 2000)]), manifest: '{"new":1}' })
+  expect(
+    (await later.known('https://x/part/'))?.isEvicted === false,
+    'a download shows, not the model that was evicted before it',
+  )
+  const shown = (await later.models()).filter(({ address }) => address === 'https://x/part/')
+  expect(shown.length === 1 && shown[0]?.isEvicted === false, 'it is listed once, as the download')
   await later.remove('https://x/part/')
   await later.remove('https://x/one/')
   expect((await chunks.chunkKeys()).length === 0, 'nothing is left of removed models')
+  await checkAdoption(open, later)
+  await checkDrafts(chunks, open, options)
   await chunks.clear()
+}
+
+/** A file that comes before anybody knows its hash. */
+async function checkAdoption(open: () => ChunkStore, store: WeightStore): Promise<void> {
+  const [unnamed, named] = [file('f', 1500), file('0', 1500)]
+  await store.beginDownload(record('https://x/first/', [unnamed, named]))
+  const stored = await store.file(unnamed)
+  for (const index of [0, 1]) {
+    const bytes = content('f', index, stored.lengthOf(index))
+    await stored.keep(index, bytes, await hashOf(bytes), false)
+  }
+  await stored.adopt(named.sha256)
+  await store.beginDownload(record('https://x/first/', [named]))
+  await store.finishDownload('https://x/first/')
+  const reopened = new WeightStore(open(), { chunkBytes: CHUNK })
+  await reopened.ready()
+  const found = await reopened.file(named)
+  expect(found.isWhole && (await found.read(1))?.length === 500, 'an adopted file goes by its hash')
+  expect(
+    (await reopened.adoptedAs(unnamed.sha256)) === named.sha256,
+    'and what it was called before is known',
+  )
+  expect((await reopened.file(unnamed)).keptBytes === 0, 'and is no file any more')
+
+  await reopened.beginDownload(record('https://x/again/', [file('9', 1500), named]))
+  const again = await reopened.file(file('9', 1500))
+  const first = content('f', 0, CHUNK)
+  await again.keep(0, first, await hashOf(first), false)
+  await again.adopt(named.sha256)
+  expect((await reopened.usedBytes()) === 1500, 'one that is there already is kept once')
+  await reopened.remove('https://x/first/')
+  await reopened.remove('https://x/again/')
+  expect((await open().chunkKeys()).length === 0, 'nothing is left of adopted files')
+}
+
+/** Files whose hash is not known until they are there. */
+async function checkDrafts(
+  chunks: ChunkStore,
+  open: () => ChunkStore,
+  options: ConstructorParameters<typeof WeightStore>[1],
+): Promise<void> {
+  const never = new AbortController().signal
+  const store = new WeightStore(chunks, options)
+  const draftOf = async (letter: string, bytes: number) => {
+    const draft = await store.draft(bytes)
+    for (let from = 0, index = 0; from < bytes; from += CHUNK, index++) {
+      const chunk = content(letter, index, Math.min(CHUNK, bytes - from))
+      await draft.keep(chunk, await hashOf(chunk))
+    }
+    return draft
+  }
+  const draft = await draftOf('f', 2500)
+  const loose = await draftOf('g', 1500)
+  expect((await chunks.chunkKeys()).length === 5, 'chunks of drafts are there')
+  expect((await store.usedBytes()) === 0, 'no journal speaks of a draft')
+  if (globalThis.navigator?.locks !== undefined) {
+    await new WeightStore(open(), options).ready()
+    expect((await chunks.chunkKeys()).length === 5, 'a draft that somebody works on is left alone')
+  }
+  await store.beginDownload(record('https://x/made/', [file('f', 2500)]))
+  await draft.adopt(file('f', 2500).sha256, never)
+  await store.finishDownload('https://x/made/')
+  await loose.discard()
+  expect((await chunks.chunkKeys()).length === 3, 'a draft that is discarded is gone')
+
+  await chunks.write({ chunks: [['draft1x2-000000', new Uint8Array(CHUNK)]] })
+  const later = new WeightStore(open(), options)
+  await later.ready()
+  expect((await chunks.chunkKeys()).length === 3, 'a draft that nobody works on goes at open')
+  const made = await later.file(file('f', 2500))
+  expect(made.isWhole && (await made.read(2))?.length === 500, 'a made file is read by its chunks')
+  await (await draftOf('f', 2500)).adopt(file('f', 2500).sha256, never)
+  expect((await chunks.chunkKeys()).length === 3, 'a file that is there already is not kept twice')
+  await later.remove('https://x/made/')
+  expect((await chunks.chunkKeys()).length === 0, 'nothing is left of a made file')
 }
 
 interface TestFile {

@@ -9,11 +9,15 @@ const MODEL = join(import.meta.dirname, '../../models/stories/v1')
 /** One request for a file: what it asked for, and what a good server would send. */
 export interface Asked {
   readonly file: string
+  /** The whole path. */
+  readonly path: string
   /** How many requests for this file came before. */
   readonly before: number
   readonly from: number
   readonly to: number
   readonly isRange: boolean
+  /** The request's `If-Range`. */
+  readonly ifRange: string | undefined
   readonly whole: Buffer
   readonly response: ServerResponse
 }
@@ -27,7 +31,7 @@ export interface BadServer {
   close(): Promise<void>
 }
 
-/** Serves the bundled model with ranges. `misbehave` may answer itself, and then returns true. */
+/** Serves the bundled model with ranges, to any origin. `misbehave` may answer itself, and then returns true. */
 export async function serveBadly(
   misbehave: (asked: Asked, server: BadServer) => boolean = () => false,
 ): Promise<BadServer> {
@@ -45,16 +49,24 @@ export async function serveBadly(
       }),
   }
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.setHeader('access-control-allow-origin', '*')
     const file = (request.url ?? '').split('/').at(-1) ?? ''
     const whole = await readFile(join(MODEL, file))
     const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? []
     const isRange = first !== undefined
     const from = Number(first ?? 0)
     const to = last === undefined || last === '' ? whole.length : Number(last) + 1
+    const ifRange = request.headers['if-range'] as string | undefined
     const before = counts.get(file) ?? 0
     counts.set(file, before + 1)
     server.requests.push(file)
-    if (misbehave({ file, before, from, to, isRange, whole, response }, server)) return
+    if (
+      misbehave(
+        { file, path: request.url ?? '', before, from, to, isRange, ifRange, whole, response },
+        server,
+      )
+    )
+      return
     response.writeHead(isRange ? 206 : 200, {
       'content-length': to - from,
       ...(isRange ? { 'content-range': `bytes ${from}-${to - 1}/${whole.length}` } : {}),

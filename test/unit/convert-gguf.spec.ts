@@ -2,12 +2,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'playwright/test'
-import { FileSource } from '../../packages/convert/src/checkpoint/byte-source.ts'
+import { FileSource } from '../../packages/convert/src/node/file-source.ts'
 import { readLlama2c } from '../../packages/convert/src/checkpoint/llama2c.ts'
 import { BLOCK_FORMATS } from '../../packages/convert/src/gguf/blocks.ts'
 import { readGguf } from '../../packages/convert/src/gguf/file.ts'
 import { ConvertError, convertGguf } from '../../packages/convert/src/index.ts'
-import { floatOf } from '../../packages/convert/src/quantization/float16.ts'
+import { floatOf, fromFloat16 } from '../../packages/convert/src/quantization/float16.ts'
 import { restoreQ4 } from '../../packages/convert/src/quantization/q4-matrix.ts'
 import { readTokenizer } from '../../packages/convert/src/tokenizer/read-tokenizer.ts'
 import { DecoderSession } from '../../packages/convert/test/decoder-session.ts'
@@ -56,6 +56,9 @@ test('half-precision and bfloat16 numbers are read bit by bit', () => {
   const halves = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7bff, 0x8000)
   expect([...BLOCK_FORMATS[1]!.decode(new Uint8Array(halves.buffer))]).toEqual([1, -2, 2 ** -24, 65504, -0])
   expect(floatOf(0x0400)).toBe(2 ** -14)
+  const every = Uint16Array.from({ length: 2 ** 16 }, (_, half) => half)
+  const floats = fromFloat16(every)
+  expect(every.filter((half) => !Object.is(floats[half], floatOf(half)))).toHaveLength(0)
   const upper = Uint16Array.of(0x3f80, 0xc040)
   expect([...BLOCK_FORMATS[30]!.decode(new Uint8Array(upper.buffer))]).toEqual([1, -3])
 })

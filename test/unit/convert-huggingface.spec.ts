@@ -4,15 +4,16 @@ import { join } from 'node:path'
 import { expect, test } from 'playwright/test'
 import { readLlama2c } from '../../packages/convert/src/checkpoint/llama2c.ts'
 import { readConfig } from '../../packages/convert/src/huggingface/config.ts'
-import { openHuggingFace } from '../../packages/convert/src/huggingface/weights.ts'
+import { openWeights } from '../../packages/convert/src/huggingface/weights.ts'
 import { ConvertError, convertHuggingFace } from '../../packages/convert/src/index.ts'
+import { DiskFolder } from '../../packages/convert/src/node/disk-folder.ts'
 import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
 import { readTokenizer } from '../../packages/convert/src/tokenizer/read-tokenizer.ts'
 import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
 import { TINY_CONFIGS, tinyModel } from '../../packages/convert/test/architecture-fixture.ts'
 import { DecoderSession } from '../../packages/convert/test/decoder-session.ts'
 import { goldenIds, greedy } from '../../packages/convert/test/golden.ts'
-import { llama2cHuggingFace } from '../../packages/convert/test/llama2c-export.ts'
+import { writeHuggingFaceFolder, writeSafetensors } from '../../packages/convert/test/huggingface-folder.ts'
 import { SHARED_ABSENT, hasShared, shared } from '../../packages/convert/test/shared.ts'
 import { safetensorsBytes } from '../../packages/convert/test/write-safetensors.ts'
 import type { PlainTensor } from '../../packages/convert/test/write-safetensors.ts'
@@ -29,16 +30,8 @@ async function write(name: string, content: string | Uint8Array): Promise<void> 
 }
 
 async function writeSource(config: object, tensors: Map<string, PlainTensor>, shards: number): Promise<void> {
-  await write('config.json', JSON.stringify(config))
-  if (shards === 1) return write('model.safetensors', safetensorsBytes(tensors))
-  const weightMap: Record<string, string> = {}
-  for (let shard = 0; shard < shards; shard++) {
-    const file = `model-${shard}.safetensors`
-    const own = new Map([...tensors].filter((_, index) => index % shards === shard))
-    for (const name of own.keys()) weightMap[name] = file
-    await write(file, safetensorsBytes(own))
-  }
-  await write('model.safetensors.index.json', JSON.stringify({ weight_map: weightMap }))
+  await mkdir(join(folder, 'source'), { recursive: true })
+  await writeSafetensors(join(folder, 'source'), config, tensors, shards)
 }
 
 const convert = (weights: 'fp32' | 'int8' = 'fp32') =>
@@ -55,31 +48,16 @@ for (const shards of [1, 3]) {
   test(`stories260K as safetensors in ${shards} file(s) writes the golden story`, async () => {
     test.skip(!hasShared(), SHARED_ABSENT)
     const checkpoint = readLlama2c(await readFile(shared('models/llama2c/stories260K.bin')))
-    const { dim, hiddenDim, layers, heads, kvHeads, vocabSize, contextLength } = checkpoint.header
-    const config = {
-      model_type: 'llama',
-      hidden_size: dim,
-      intermediate_size: hiddenDim,
-      num_hidden_layers: layers,
-      num_attention_heads: heads,
-      num_key_value_heads: kvHeads,
-      vocab_size: vocabSize,
-      max_position_embeddings: contextLength,
-      rms_norm_eps: 1e-5,
-      tie_word_embeddings: true,
-      eos_token_id: 2,
-    }
-    await writeSource(config, llama2cHuggingFace(checkpoint), shards)
     const vocabulary = readTokenizer(await readFile(shared('models/llama2c/tok512.bin')))
-    const tokenizer = vocabularyTokenizer(vocabulary, contextLength)
-    await write('tokenizer.json', tokenizer.json)
-    await write('tokenizer_config.json', tokenizer.configJson)
+    await mkdir(join(folder, 'source'))
+    await writeHuggingFaceFolder(join(folder, 'source'), checkpoint, vocabulary, shards)
     await write('generation_config.json', JSON.stringify({ eos_token_id: [2, 3] }))
     await write('chat_template.jinja', '{{ messages[0].content }}')
     const { manifest } = await convert()
     expect(manifest.tokenizer).toMatchObject({ bosTokenId: 1, addBos: true, eosTokenIds: [2, 3] })
     const out = join(folder, 'out')
-    expect(await readFile(join(out, 'tokenizer.json'), 'utf8')).toBe(tokenizer.json)
+    const [source, target] = ['source', 'out'].map((name) => join(folder, name, 'tokenizer.json'))
+    expect(await readFile(target!, 'utf8')).toBe(await readFile(source!, 'utf8'))
     const written = JSON.parse(await readFile(join(out, 'tokenizer_config.json'), 'utf8')) as object
     expect(written).toMatchObject({ chat_template: '{{ messages[0].content }}', bos_token: '<s>' })
     const ids = await goldenIds()
@@ -136,7 +114,7 @@ test('a safetensors file that is cut or lies is refused in one sentence', async 
   const good = safetensorsBytes(new Map([['a', { shape: [4], data: new Float32Array(4) }]]))
   const opened = async (bytes: Uint8Array): Promise<void> => {
     await write('model.safetensors', bytes)
-    openHuggingFace(join(folder, 'source')).dispose()
+    openWeights(new DiskFolder(join(folder, 'source'))).dispose()
   }
   const headed = (header: unknown): Uint8Array => {
     const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header))
@@ -165,5 +143,5 @@ test('a safetensors file that is cut or lies is refused in one sentence', async 
     'model.safetensors.index.json',
     JSON.stringify({ weight_map: { a: '../../etc/x.safetensors' } }),
   )
-  expect(() => openHuggingFace(join(folder, 'source'))).toThrow('no file of its folder')
+  expect(() => openWeights(new DiskFolder(join(folder, 'source')))).toThrow('no file of its folder')
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'playwright/test'
 import { manifestProblem } from '@tabserve/protocol'
-import type { Manifest, WeightForm } from '@tabserve/protocol'
+import type { WeightForm } from '@tabserve/protocol'
 import type { DecoderSpec } from '../../packages/convert/src/graph/decoder-spec.ts'
 import { stack } from '../../packages/convert/src/graph/matrix.ts'
 import type { Matrix } from '../../packages/convert/src/graph/matrix.ts'
@@ -12,6 +12,7 @@ import { randomDecoder } from '../../packages/convert/src/random-model.ts'
 import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
 import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
 import { writeModel } from '../../packages/convert/src/write-model.ts'
+import type { ConvertedManifest } from '../../packages/convert/src/make-model.ts'
 import { relativeRmse } from '../../packages/convert/test/decoder-session.ts'
 import { TensorReader } from '../../packages/convert/test/read-tensor.ts'
 
@@ -24,7 +25,7 @@ test.beforeEach(async () => {
 })
 test.afterEach(() => rm(folder, { recursive: true, force: true }))
 
-async function write(spec: DecoderSpec, weights: WeightForm): Promise<Manifest> {
+async function write(spec: DecoderSpec, weights: WeightForm): Promise<ConvertedManifest> {
   const tokenizer = vocabularyTokenizer(syntheticVocabulary(SHAPE.vocabSize), spec.contextLength)
   const options = { out: folder, name: 'traits', version: '1', weights, logitsSplit: 5, force: true }
   await rm(folder, { recursive: true, force: true })

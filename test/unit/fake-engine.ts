@@ -27,6 +27,10 @@ export function startEngine(
       eosTokenIds: [EOS],
       now: () => runner.clock,
       breathe: () => new Promise((resolve) => setImmediate(resolve)),
+      sleep: async (ms) => {
+        await new Promise((resolve) => setImmediate(resolve))
+        runner.clock += ms
+      },
       randomSeed: () => 1,
     },
     { maxWaiting: 1000, targetGapMs: 100, speculation: 'off', ...options },
@@ -46,9 +50,14 @@ export function startEngine(
   return { runner, engine, ask, settled }
 }
 
-export function prompt({ tokens, eos = false, ...options }: Asked): Prompt {
+export function prompt({ tokens, eos = false, resume, ...options }: Asked): Prompt {
   const request = { temperature: 0, ignoreEos: !eos, ...options }
-  return { tokens, sampling: resolveSampling(request, VOCAB), scheduling: resolveScheduling(request) }
+  return {
+    tokens,
+    sampling: resolveSampling(request, VOCAB),
+    scheduling: resolveScheduling(request),
+    ...(resume === undefined ? {} : { resume: resume.map(({ tokens }) => tokens) }),
+  }
 }
 
 export function tokensOf(events: readonly RequestEvent[], choice = 0): number[] {

@@ -130,6 +130,25 @@ test('the largest logits come as a sort of whole rows would give them, also besi
   }
 })
 
+test('logits that have no room in one pass come in several, the same to the bit', async () => {
+  const spec = llama(new Random(5))
+  const runs = [
+    run([0], 0, TOKENS.slice(0, 5), 'last'),
+    { ...run([1], 0, TOKENS.slice(0, 7), 'all'), top: 3 },
+    run([2], 0, TOKENS.slice(0, 4), 'none'),
+    run([3], 0, TOKENS.slice(0, 6), 'all'),
+  ]
+  const wanted = await step(
+    await open(spec, 'q4', 'relaxed'),
+    runs.map((run) => ({ ...run, top: 0 })),
+  )
+  const narrow = await open(spec, 'q4', 'relaxed', { logitsBytes: 3 * 4 * VOCABULARY })
+  expect((await step(narrow, runs)).map(rowsOf)).toEqual(wanted.map(rowsOf))
+  // The KV that was written several times is that of one time.
+  const [next] = await step(narrow, [run([3], 6, [TOKENS[6]!], 'last')])
+  expect([...next!]).toEqual(rowsOf(wanted[1])[6])
+})
+
 test('KV takes what its blocks take: half as fp16, and a budget that holds no context is refused', async () => {
   const spec = llama(new Random(5))
   const bytes = async (kvType: 'float32' | 'float16') => {
@@ -274,6 +293,7 @@ function build(
 interface Options {
   readonly kvType?: 'float32' | 'float16' | 'int8'
   readonly kvBudgetBytes?: number
+  readonly logitsBytes?: number
 }
 
 async function open(
@@ -295,11 +315,18 @@ async function create(
   graph: DecoderGraph,
   pieces: AsyncIterable<Uint8Array>,
   variant: 'plain' | 'relaxed',
-  { kvType = 'float32', kvBudgetBytes = 2 ** 24 }: Options = {},
+  { kvType = 'float32', kvBudgetBytes = 2 ** 24, ...options }: Options = {},
 ): Promise<KernelRunner> {
   const dist = join(import.meta.dirname, '../../packages/kernels/src/dist')
   const module = await WebAssembly.compile(await readFile(join(dist, `kernels-${variant}.wasm`)))
-  const room = { maxRunning: 4, contextLength: CONTEXT, maxTokensPerStep: 32, kvBudgetBytes, kvType }
+  const room = {
+    maxRunning: 4,
+    contextLength: CONTEXT,
+    maxTokensPerStep: 32,
+    kvBudgetBytes,
+    kvType,
+    ...options,
+  }
   return KernelRunner.create(module, 1, graph, graph.decoder!, pieces, room)
 }
 

@@ -27,7 +27,12 @@ const AUTO = { device: 'auto', runner: 'auto' } as const
 function lasting(failing: readonly string[] = []) {
   const made: string[] = []
   let now = 0
-  const chosen = (name: 'webgpu' | 'kernels') => ({ runner: new FakeRunner(), name, maxKvBytes: 1 })
+  const chosen = (name: 'webgpu' | 'kernels') => ({
+    runner: new FakeRunner(),
+    name,
+    maxKvBytes: 1,
+    kvType: 'float32' as const,
+  })
   const source = {
     now: () => now,
     make: async (device: 'webgpu' | 'wasm') => {

@@ -1,9 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { expect, test } from 'playwright/test'
 import type { LoadProgress } from '../../packages/protocol/src/index.ts'
+import { createBreath } from '../../packages/runtime/src/breath.ts'
 import { Http } from '../../packages/runtime/src/models/http.ts'
+import { slices } from '../../packages/runtime/src/models/model-files.ts'
 import { ModelRepository } from '../../packages/runtime/src/models/repository.ts'
+import { hashGently, sha256Of, streamingSha256 } from '../../packages/runtime/src/models/sha256.ts'
 import type { ChunkStore } from '../../packages/runtime/src/storage/chunk-store.ts'
 import { memoryChunkStore } from '../../packages/runtime/src/storage/memory-chunk-store.ts'
 import { openChunkStore } from '../../packages/runtime/src/storage/open-store.ts'
@@ -19,8 +23,15 @@ type Misbehaviour = Parameters<typeof serveBadly>[0]
 
 /** Each ends in the right model. */
 const SURVIVED: Readonly<Record<string, NonNullable<Misbehaviour>>> = {
-  'cuts every connection after a while': ({ file, from, to, whole, isRange, response, before }) => {
-    if (file !== DATA || before % 2 === 1) return false
+  'cuts every connection that does not go on from another': ({
+    file,
+    from,
+    to,
+    whole,
+    isRange,
+    response,
+  }) => {
+    if (file !== DATA || from % 2 ** 14 !== 0) return false
     const status = isRange ? 206 : 200
     response.writeHead(status, {
       'content-length': to - from,
@@ -49,6 +60,29 @@ const SURVIVED: Readonly<Record<string, NonNullable<Misbehaviour>>> = {
   'stalls once': ({ file, before, response, to, from }) => {
     if (file !== DATA || before !== 1) return false
     response.writeHead(206, { 'content-length': to - from }).flushHeaders()
+    return true
+  },
+  'compresses whole files': ({ whole, isRange, response }) => {
+    if (isRange) return false
+    response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(whole, { level: 1 }))
+    return true
+  },
+  'compresses also ranges, which are then ranges of something else': ({
+    from,
+    to,
+    whole,
+    isRange,
+    response,
+  }) => {
+    const packed = gzipSync(whole, { level: 1 })
+    if (!isRange) response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed)
+    else response.writeHead(206, { 'content-encoding': 'gzip' }).end(packed.subarray(from, to))
+    return true
+  },
+  'gives each answer another tag but one date': ({ file, before, from, to, whole, response }) => {
+    if (file !== DATA) return false
+    const headers = { etag: `"${before}"`, 'last-modified': 'Mon, 02 Nov 2026 10:00:00 GMT' }
+    response.writeHead(206, headers).end(whole.subarray(from, to))
     return true
   },
   'ends one body early without a word': ({ file, before, response, from, to, whole }) => {
@@ -136,6 +170,111 @@ test('after a load that broke at 60 %, at most one chunk is fetched again', asyn
   })
 })
 
+test('a connection that is cut at 60 % of a chunk costs no byte that had arrived', async () => {
+  const misbehave = ({ file, before, from, to, whole, response }: Asked) => {
+    if (file !== DATA || before !== 3) return false
+    const arrived = whole.subarray(from, from + Math.floor(0.6 * (to - from)))
+    response.writeHead(206, { 'content-length': to - from })
+    response.write(arrived, () => setTimeout(() => response.destroy(), 100)) // it must arrive before the end does
+    return true
+  }
+  await withServer(misbehave, async (server) => {
+    const right = await rightData()
+    expectSame(await dataOf(repositoryOn(memoryChunkStore()), server.url), right)
+    expect(right.byteLength - (server.sent.get(DATA) ?? 0)).toBe(Math.floor(0.6 * (CHUNK / 4)))
+  })
+})
+
+test('a chunk comes in parallel ranges, and no second one before it is kept', async () => {
+  const running = new Set<number>()
+  let mostRunning = 0
+  const chunks = memoryChunkStore()
+  const asked = new Set<number>()
+  const tooEarly: number[] = []
+  const misbehave = ({ file, from, to, whole, response }: Asked) => {
+    if (file !== DATA) return false
+    const chunk = Math.floor(from / CHUNK)
+    asked.add(chunk)
+    void chunks.chunkKeys().then((keys) => {
+      if (keys.filter((key) => key.startsWith(dataHash)).length < chunk) tooEarly.push(chunk)
+    })
+    running.add(from)
+    mostRunning = Math.max(mostRunning, running.size)
+    setTimeout(() => {
+      running.delete(from)
+      response.writeHead(206).end(whole.subarray(from, to))
+    }, 2)
+    return true
+  }
+  await withServer(misbehave, async (server) => {
+    expectSame(await dataOf(repositoryOn(chunks), server.url), await rightData())
+    expect(asked.size).toBeGreaterThan(10)
+    expect(tooEarly).toEqual([])
+    expect(mostRunning).toBe(4)
+  })
+})
+
+test('a file that changes on the server between two ranges is one integrity error that says so', async () => {
+  const conditions: (string | undefined)[] = []
+  const misbehave = ({ file, before, from, to, ifRange, whole, response }: Asked) => {
+    if (file !== DATA) return false
+    conditions.push(ifRange)
+    if (before === 0) response.writeHead(206, { etag: '"old"' }).end(whole.subarray(from, to))
+    else response.writeHead(200, { etag: '"new"' }).end(flipped(whole)) // what If-Range asks for
+    return true
+  }
+  await withServer(misbehave, async (server) => {
+    const chunks = memoryChunkStore()
+    await expect(dataOf(repositoryOn(chunks), server.url)).rejects.toMatchObject({
+      code: 'integrity',
+      file: DATA,
+      message: expect.stringContaining('changed on the server'),
+    })
+    expect(conditions[0]).toBeUndefined()
+    expect(new Set(conditions.slice(1))).toEqual(new Set(['"old"']))
+    expect(await chunks.chunkKeys()).toEqual([])
+  })
+})
+
+test('a server that asks for an hour is obeyed by failing: the error says when to come back', async () => {
+  const misbehave = ({ file, response }: Asked) => {
+    if (file === DATA) response.writeHead(503, { 'retry-after': '3600' }).end()
+    return file === DATA
+  }
+  await withServer(misbehave, async (server) => {
+    await expect(dataOf(repositoryOn(memoryChunkStore()), server.url)).rejects.toMatchObject({
+      code: 'network',
+      retryAfterMs: 3_600_000,
+    })
+    expect(server.requests.filter((file) => file === DATA).length).toBe(1)
+  })
+})
+
+test('messages are served while a large file is hashed and read', async () => {
+  const bytes = new Uint8Array(2 ** 24)
+  for (let at = 0; at < bytes.length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536))
+  const { port1, port2 } = new MessageChannel()
+  let turns = 0
+  port1.onmessage = () => {
+    turns++
+    port2.postMessage(null)
+  }
+  port2.postMessage(null)
+  const hash = await streamingSha256()
+  const breath = createBreath()
+  try {
+    await hashGently(hash, bytes, breath)
+    expect(turns).toBeGreaterThan(10)
+    turns = 0
+    for await (const piece of slices(once(bytes))) expect(piece.byteLength).toBeLessThanOrEqual(2 ** 20)
+    expect(turns).toBeGreaterThan(10)
+  } finally {
+    breath.dispose()
+    port1.close()
+  }
+  expect(hash.hex()).toBe(await sha256Of(bytes))
+})
+
 test('a rotten chunk and one that was deleted are fetched alone', async () => {
   await withServer(undefined, async (server) => {
     const chunks = memoryChunkStore()
@@ -198,7 +337,11 @@ test('models are prefetched, listed, pinned, evicted and removed', async () => {
   await withServer(undefined, async (server) => {
     const repository = repositoryOn(memoryChunkStore())
     const { url } = server
-    expect(await repository.status(url)).toMatchObject({ id: 'stories@1', state: 'absent', storedBytes: 0 })
+    expect(await repository.status({ url })).toMatchObject({
+      id: 'stories@1',
+      state: 'absent',
+      storedBytes: 0,
+    })
     const options = { signal: new AbortController().signal, onProgress: () => {} }
     expect(await repository.prefetch({ url }, options)).toMatchObject({ state: 'stored', missingBytes: 0 })
     expect(await repository.verify(url)).toMatchObject({ isRight: true, damaged: [] })
@@ -224,7 +367,9 @@ test('a model of picked files is kept under its name and needs no files the seco
   )
   const repository = repositoryOn(memoryChunkStore())
   const options = { signal: new AbortController().signal, onProgress: () => {}, refresh: false }
-  await (await repository.open({ files }, options)).finish()
+  const report = await (await repository.open({ files }, options)).finish()
+  expect(report).toMatchObject({ networkBytes: 0, storedBytes: 0 })
+  expect(report.localBytes).toBeGreaterThan((await rightData()).byteLength)
   expectSame(await dataOf(repository, 'picked:stories@1/'), await rightData())
 })
 
@@ -245,7 +390,7 @@ async function withServer(misbehave: Misbehaviour, use: (server: BadServer) => P
 
 function repositoryOn(chunks: ChunkStore, budgetBytes = Infinity): ModelRepository {
   const store = new WeightStore(chunks, { chunkBytes: CHUNK, budgetBytes })
-  return new ModelRepository({ store, http: new Http({ stallMs: 200 }), retries: FAST })
+  return new ModelRepository({ store, http: new Http({ stallMs: 700 }), retries: FAST })
 }
 
 /** Opens a model, reads its weights and finishes, as a load does. */
@@ -275,6 +420,10 @@ function expectSame(found: Uint8Array, wanted: Uint8Array): void {
 
 function flipped(bytes: Uint8Array): Uint8Array {
   return bytes.map((byte, index) => (index === 100 ? byte ^ 1 : byte))
+}
+
+async function* once<T>(value: T): AsyncGenerator<T> {
+  yield value
 }
 
 /** A store on a disk with room for so many bytes of chunks. */

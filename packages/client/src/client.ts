@@ -1,224 +1,283 @@
 import type {
   DeviceReport,
-  GenerateRequest,
-  LoadProgress,
-  LoadRequest,
+  Health,
+  ModelHealth,
   ModelInfo,
   ModelStats,
-  RequestCommand,
-  RequestEvent,
-  StorageConfig,
-  WorkerConfig,
+  TokenizeRequest,
+  VersionPolicy,
 } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
 import { absoluteUrl } from './absolute-url.ts'
-import { Generation } from './generation.ts'
-import { WorkerLink, handOver } from './hub/worker-link.ts'
-import { Models, withPort } from './models.ts'
-import type { ModelSource } from './picked-files.ts'
-import { pickedFiles } from './picked-files.ts'
-import { checkedStorage } from './storage-options.ts'
+import type { CheckedOptions, ClientOptions, GenerateOptions, LoadOptions } from './client-options.ts'
+import { LOAD_OPTIONS, checkedOptions } from './client-options.ts'
+import type { AliasOptions } from './control/alias-table.ts'
+import { systemClock } from './control/clock.ts'
+import { ControlPlane } from './control/control-plane.ts'
+import type { VersionStatus } from './control/model-directory.ts'
+import type { Rollout, RolloutOptions } from './control/rollout.ts'
+import type { VersionReport } from './control/version-metrics.ts'
+import { kserveRoutes } from './doors/http/kserve-routes.ts'
+import { metricsRoute } from './doors/http/metrics-route.ts'
+import { openAIRoutes } from './doors/http/openai-routes.ts'
+import type { LocalFetch } from './doors/http/serve-routes.ts'
+import { serveRoutes } from './doors/http/serve-routes.ts'
+import { KServeDoor } from './doors/kserve/kserve-door.ts'
+import { OpenAIDoor } from './doors/openai/openai-door.ts'
+import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
+import { OriginServer } from './doors/service-worker/origin-server.ts'
+import type { Generation } from './generation.ts'
+import type { GrantOptions } from './grant/grant.ts'
+import { Grant } from './grant/grant.ts'
+import type { Host, Role } from './hub/host.ts'
+import { OwnHost, disposed } from './hub/host.ts'
+import { HostedModels } from './hub/hosted-models.ts'
+import { TabHost } from './hub/tabs/tab-host.ts'
+import type { ModelAddress } from './hugging-face.ts'
+import { fetchIndex } from './index-source.ts'
+import type { ModelSource } from './model-source.ts'
+import { loadedFrom, sourceRequest } from './model-source.ts'
+import { Models } from './models.ts'
+import { askRemote } from './remote/remote-request.ts'
+import { startGeneration } from './start-generation.ts'
+import type { Metric } from './telemetry/metric.ts'
+import { metricsOf } from './telemetry/metrics.ts'
+import { refuse, unknownOf } from './unknown-options.ts'
 
-export interface ClientOptions {
-  /** Makes the worker. Called at once, and by the first `load` after `engine_lost`. */
-  readonly worker: () => Worker
-  /** Addresses of the files that the worker fetches, relative to the page or absolute. */
-  readonly assets: WorkerConfig['assets']
-  /** Threads for the wasm backend. Default: half the cores, at most 4; always 1 where the page is not cross-origin isolated. */
-  readonly threads?: number
-  /** What the worker keeps of models, and where they may come from. */
-  readonly storage?: StorageConfig
-}
-
-export interface LoadOptions extends Omit<LoadRequest, 'url' | 'files'> {
-  readonly onProgress?: (progress: LoadProgress) => void
-  /** Stops the download, which fails with `aborted`. What had arrived is kept for the next try. */
-  readonly signal?: AbortSignal
-}
-
-/** A generate request as the caller writes it. */
-export type GenerateOptions = Omit<GenerateRequest, 'task'> & { readonly signal?: AbortSignal }
-
-/** What the page holds: loads models into a worker and asks them. Every method rejects with `EngineError` and nothing else. */
+/** What the page holds: loads models into workers and asks them. Every method rejects with `EngineError` and nothing else. */
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
-  readonly models = new Models(async () => {
-    await this.#revive()
-    return this.#link
-  })
-  readonly #options: ClientOptions
-  #link: WorkerLink
-  /** The worker that is being started in place of a dead one. */
-  #next: Promise<WorkerLink> | undefined
-  #disposed = false
+  readonly models: Models
+  /** This client in OpenAI's words; `chat`, `completions` and `responses` are the same, nearer at hand. */
+  readonly openai = new OpenAIDoor(this)
+  readonly chat = this.openai.chat
+  readonly completions = this.openai.completions
+  readonly responses = this.openai.responses
+  /** This client in KServe's words. */
+  readonly kserve = new KServeDoor(this)
+  /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
+  readonly fetch: LocalFetch = serveRoutes([
+    openAIRoutes(this.openai),
+    kserveRoutes(this.kserve),
+    metricsRoute(() => this.metrics()),
+  ])
+  readonly #options: CheckedOptions
+  readonly #host: Host
+  readonly #hosted: HostedModels
+  readonly #control: ControlPlane
+  readonly #grants: Grant[] = []
 
-  /** Starts the worker. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
+  /** Starts a worker, or joins the tabs that share one. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
-    const { worker, assets, threads, storage, ...unknown } = options
-    refuse(unknown, 'createClient')
-    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
-      throw new EngineError('bad_request', `threads ${String(threads)} must be a whole number from 1 to 64.`)
-    }
-    const checked = {
-      worker,
-      assets: absoluteAssets(assets),
-      ...(threads === undefined ? {} : { threads }),
-      ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
-    }
-    return new Client(checked, await startLink(checked))
+    const checked = checkedOptions(options)
+    const { workers, broker } = checked
+    const shared = broker === undefined ? undefined : await TabHost.create(workers, broker)
+    return new Client(checked, shared ?? (await OwnHost.create(workers)))
   }
 
-  private constructor(options: ClientOptions, link: WorkerLink) {
+  private constructor(options: CheckedOptions, host: Host) {
     this.#options = options
-    this.#link = link
+    this.#host = host
+    this.#hosted = new HostedModels(host)
+    const { memoryBudgetBytes } = options
+    this.#control = new ControlPlane({
+      host: this.#hosted,
+      clock: systemClock,
+      random: Math.random,
+      askRemote: (fallback, request, take) =>
+        askRemote(fallback, request, take, { fetch: fetch.bind(globalThis), clock: systemClock }),
+      memoryBudgetBytes: memoryBudgetBytes ?? Infinity,
+      rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
+    })
+    this.models = new Models(host, options.hub)
   }
 
-  /** Cores, threads and isolation, as the worker found them. */
+  /** Cores, threads and isolation, as the first worker found them. */
   get device(): DeviceReport {
-    return this.#link.device
+    return this.#host.device
+  }
+
+  /** Whether the workers are this tab's, and whether for others too. Changes when another tab closes. */
+  get role(): Role {
+    return this.#host.role
   }
 
   /**
-   * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute. A model that was loaded
-   * before comes out of the browser's storage without a request. In place of an address it takes the files of a folder that the user picked or
-   * dropped; the `url` of what it returns loads that model again. Starts a new worker if the old one is gone.
+   * Loads the model folder at `url`, the one with `manifest.json`, relative to the page or absolute; or a registered version by its name. A model
+   * that was loaded before comes out of the browser's storage without a request. In place of an address it takes a repository of the Hugging Face
+   * hub, or the files of a folder that the user picked or dropped; the `url` of what it returns loads that model again;
+   * `models.convert` makes one of other files. One of the same name and version is replaced once the new one is ready.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<ModelInfo> {
-    const { onProgress, signal, ...serving } = options
-    refuse(unknownOf(serving, LOAD_OPTIONS), 'load')
-    const from =
-      typeof source === 'string'
-        ? { url: absoluteUrl(source) }
-        : { url: '', files: await pickedFiles(source) }
-    const request: LoadRequest = { ...serving, ...from }
-    if (signal?.aborted === true)
-      throw new EngineError('aborted', 'The signal had fired before the load began.')
-    await this.#revive()
-    return withPort(onProgress, signal, (port) => this.#link.call((api) => api.load(request, handOver(port))))
+    refuse(unknownOf(options, LOAD_OPTIONS), 'load')
+    if (typeof source === 'string' && this.#control.directory.findRegistered(source) !== undefined)
+      return this.#control.load(source, options)
+    const request = loadedFrom(await sourceRequest(source, this.#options.hub))
+    return 'files' in request
+      ? this.#control.adopt(await this.#hosted.loadFrom(request, options), options)
+      : this.#control.load(request, options)
   }
 
-  /** Frees a model. Its running requests end with `engine_lost`; its files stay in the browser's storage. */
-  async unload(model: string): Promise<void> {
-    await this.#link.call((api) => api.unload(model))
+  /**
+   * Frees a model, once no other tab that loaded it holds it; its files stay in the browser's storage. Its running requests end with `engine_lost`, or, with `drain`, are waited for.
+   * New ones are refused, so move aliases away first.
+   */
+  async unload(model: string, { drain = false }: { readonly drain?: boolean } = {}): Promise<void> {
+    await this.#control.unload(model, drain)
+  }
+
+  /**
+   * Makes the versions known that the index at `url`, a folder with `index.json`, lists and the policy offers: then `load('name@version')`, or
+   * `load('name')` for the newest. Nothing is loaded yet. Registering again asks for the index again. Throws `model_not_found`, `network`, `bad_model`.
+   */
+  async register(
+    url: string,
+    { versionPolicy }: { readonly versionPolicy?: VersionPolicy } = {},
+  ): Promise<readonly VersionStatus[]> {
+    const base = absoluteUrl(url.endsWith('/') ? url : `${url}/`)
+    const index = await fetchIndex(base, this.#options.workers.storage?.allowedOrigins)
+    return this.#control.register(index, base, versionPolicy)
+  }
+
+  /** Forgets a registered model; what of it is loaded stays. Throws `model_not_found`. */
+  unregister(name: string): void {
+    this.#control.directory.unregister(name)
+  }
+
+  /** The version that requests which name the model only go to. Default: the newest one that is ready. Throws `model_not_found`. */
+  setDefault(name: string, version: string): void {
+    this.#control.directory.setDefault(name, version)
+  }
+
+  /** Every registered or loaded version and its state. */
+  index(): readonly VersionStatus[] {
+    return this.#control.directory.list()
+  }
+
+  /** Makes a name for one version, or for several among which it splits traffic. Replaces what it stood for; running requests go on. Throws `bad_request`. */
+  setAlias(name: string, target: string | AliasOptions): void {
+    this.#control.setAlias(name, typeof target === 'string' ? { traffic: { [target]: 100 } } : target)
+  }
+
+  /** Throws `model_not_found`. */
+  removeAlias(name: string): void {
+    this.#control.removeAlias(name)
+  }
+
+  aliases(): ReadonlyMap<string, AliasOptions> {
+    return this.#control.aliases()
+  }
+
+  /**
+   * Warms a new version beside the old one, moves an alias to it in steps, and back by itself when it breaks a guard. Requests under way end where
+   * they began; the version that lost is then drained and unloaded. Throws `memory` before anything has begun where both do not fit, `bad_request`,
+   * `model_not_found`, `model_not_loaded`.
+   */
+  rollout(options: RolloutOptions): Promise<Rollout> {
+    return this.#control.rollout(options)
+  }
+
+  /** What each version has done for its requests, as seen from the page: errors, time to the first token, inter-token latency. */
+  versionReports(): readonly VersionReport[] {
+    return this.#control.reports()
+  }
+
+  /**
+   * Sets how many workers hold a model, each with all of it; resolves when they do. What a worker has begun it ends before it goes. With 0 none holds
+   * it, until the next request brings one back from the store. Throws `model_not_loaded`, `bad_request`, `memory`, or what keeps a worker from starting.
+   */
+  async scale(model: string, replicas: number): Promise<ModelHealth> {
+    const id = this.#control.reserve(model, replicas)
+    return this.#host.call((api) => api.scale(id, replicas))
+  }
+
+  /** Whether anything can be asked, and how each model and each of its workers is. */
+  health(): Promise<Health> {
+    return this.#host.call((api) => api.health())
   }
 
   /** The loaded models. */
   list(): Promise<readonly ModelInfo[]> {
-    return this.#link.call((api) => api.list())
+    return this.#host.call((api) => api.list())
   }
 
   /** One loaded model and how it really runs: `runner` and why, threads, memory. Rejects with `model_not_loaded`. */
   describe(model: string): Promise<ModelInfo> {
-    return this.#link.call((api) => api.describe(model))
+    return this.#host.call((api) => api.describe(this.#control.directory.resolve(model)))
   }
 
-  /** What a model is doing and has done. */
+  /** What a model is doing and has done, all its workers together. */
   stats(model: string): Promise<ModelStats> {
-    return this.#link.call((api) => api.stats(model))
+    return this.#host.call((api) => api.stats(this.#control.directory.resolve(model)))
+  }
+
+  /** Every figure of every loaded model, under vLLM's names; `tabserve/prometheus` writes them as text. */
+  async metrics(): Promise<readonly Metric[]> {
+    const models = (await this.list()).map(async (info) => ({ info, stats: await this.stats(info.id) }))
+    return metricsOf(await Promise.all(models))
+  }
+
+  /** The tokens of a prompt or of a conversation, as the model would read them. */
+  tokenize(request: TokenizeRequest): Promise<readonly number[]> {
+    const model = this.#control.directory.resolve(request.model)
+    return this.#host.call((api) => api.tokenize({ ...request, model }))
+  }
+
+  /** What each token alone adds to a text; half of a character is U+FFFD. */
+  tokenTexts(model: string, tokens: readonly number[]): Promise<readonly string[]> {
+    return this.#host.call((api) => api.tokenTexts(this.#control.directory.resolve(model), tokens))
   }
 
   /** Forgets the KV that ended requests left behind, so that the next prompts are computed whole. */
   async resetPrefixCache(model: string): Promise<void> {
-    await this.#link.call((api) => api.resetPrefixCache(model))
+    await this.#host.call((api) => api.resetPrefixCache(this.#control.directory.resolve(model)))
   }
 
-  /** Deletes what the browser's storage keeps of the model at `url`, or of every model. Loaded models go on working. */
-  async clearCache(url?: string): Promise<void> {
-    const folder = url === undefined ? undefined : absoluteUrl(url)
-    await this.#link.call((api) => api.clearCache(folder))
+  /** Deletes what the browser's storage keeps of a model, or of every model. Loaded models go on working. */
+  async clearCache(model?: ModelAddress): Promise<void> {
+    const address = model === undefined ? undefined : this.models.addressOf(model)
+    await this.#host.call((api) => api.clearCache(address))
   }
 
   /**
    * Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the
-   * generation. A generation is thenable: an `async` function that returns one waits for the whole answer.
+   * generation. When a worker dies on the way, another goes on where it was. A generation is thenable: an `async` function that returns one waits
+   * for the whole answer.
    */
-  generate({ signal, ...options }: GenerateOptions): Generation {
-    const link = this.#link
-    const { port1, port2 } = new MessageChannel()
-    const generation = new Generation(() => port1.postMessage({ type: 'cancel' } satisfies RequestCommand))
-    const cancel = () => generation.cancel()
-    let forget = () => {}
-    const take = (event: RequestEvent) => {
-      generation.take(event)
-      if (event.type === 'delta') return
-      signal?.removeEventListener('abort', cancel)
-      forget()
-      port1.close()
-    }
-    const fail = (error: unknown) => take({ type: 'error', error: toWireError(error, 'bad_request') })
-    port1.onmessage = ({ data }: MessageEvent<RequestEvent>) => take(data)
-    signal?.addEventListener('abort', cancel)
-    forget = link.onDeath(fail)
-    if (!link.alive) return generation
-    const request: GenerateRequest = { task: 'generate', ...options }
-    // The request goes first, so that a cancel finds it.
-    link.send((api) => api.submit(request, handOver(port2))).catch(fail)
-    if (signal?.aborted === true) cancel()
-    return generation
+  generate({ signal, stickyKey, ...options }: GenerateOptions): Generation {
+    return startGeneration(signal, (listener) =>
+      this.#control.submit({ task: 'generate', ...options }, stickyKey, listener),
+    )
   }
 
-  /** Ends the worker and frees everything; running requests end with `engine_lost`. */
+  /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none, `bad_request` where none is registered. */
+  serveOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
+    return OriginServer.start(this, options)
+  }
+
+  /** The right to ask some models and nothing else, as a port for an iframe or a script that is not trusted. Throws `bad_request`. */
+  grant(options: GrantOptions): Grant {
+    const { models, maxRequests, ...unknown } = options
+    refuse(unknown, 'grant')
+    const grant = new Grant(this.#host, { models, ...(maxRequests === undefined ? {} : { maxRequests }) })
+    this.#grants.push(grant)
+    return grant
+  }
+
+  /** Ends the workers and frees everything; running requests end with `engine_lost`. With `share` the engine goes on in another tab, where there is one. */
   dispose(): void {
-    this.#disposed = true
-    this.#link.terminate('the client was disposed of')
+    this.#hosted.failAll(disposed())
+    for (const grant of this.#grants.splice(0)) grant.revoke()
+    this.#host.dispose()
+    this.#control.lost()
   }
 
   [Symbol.dispose](): void {
     this.dispose()
   }
-
-  /** Two loads after a death share one new worker. After `dispose` there is none. */
-  async #revive(): Promise<void> {
-    if (this.#link.alive || this.#disposed) return
-    this.#next ??= startLink(this.#options).finally(() => (this.#next = undefined))
-    this.#link = await this.#next
-    if (this.#disposed) this.dispose()
-  }
 }
 
-function startLink({ worker, assets, ...options }: ClientOptions): Promise<WorkerLink> {
-  return WorkerLink.start(worker, { assets, ...options })
-}
-
-/** Every option of a load that goes to the worker. The compiler checks that none is missing. */
-const LOAD_OPTIONS: Readonly<Record<keyof Omit<LoadRequest, 'url' | 'files'>, true>> = {
-  device: true,
-  runner: true,
-  kvType: true,
-  refresh: true,
-  contextLength: true,
-  maxRunning: true,
-  maxWaiting: true,
-  kvBudgetBytes: true,
-  maxTokensPerStep: true,
-  targetGapMs: true,
-  speculation: true,
-}
-
-function unknownOf(options: object, known: object): object {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(known, name)))
-}
-
-function refuse(unknown: object, where: string): void {
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) throw new EngineError('bad_request', `${where} has no option ${name}.`)
-}
-
-/** The worker has another base than the page. */
-function absoluteAssets({ mjs, wasm, webgpu, kernels }: WorkerConfig['assets']): WorkerConfig['assets'] {
-  const absolute = (address: string) => new URL(address, location.href).href
-  return {
-    mjs: absolute(mjs),
-    wasm: absolute(wasm),
-    webgpu: {
-      jspi: { mjs: absolute(webgpu.jspi.mjs), wasm: absolute(webgpu.jspi.wasm) },
-      asyncify: { mjs: absolute(webgpu.asyncify.mjs), wasm: absolute(webgpu.asyncify.wasm) },
-    },
-    kernels: {
-      plain: absolute(kernels.plain),
-      relaxed: absolute(kernels.relaxed),
-      'plain-threads': absolute(kernels['plain-threads']),
-      'relaxed-threads': absolute(kernels['relaxed-threads']),
-    },
-  }
+/** Chromium tells, rounded and at most 8 GiB. */
+function halfOfMemory(): number {
+  const { deviceMemory } = navigator as { readonly deviceMemory?: number }
+  return deviceMemory === undefined ? Infinity : deviceMemory * 2 ** 29
 }

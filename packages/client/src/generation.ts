@@ -8,6 +8,7 @@ import type {
   Usage,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import type { ServedBy } from './control/served-by.ts'
 
 /** One answer. */
 export interface Choice {
@@ -27,6 +28,8 @@ export interface GenerationResult extends Choice {
   readonly choices: readonly Choice[]
   readonly usage: Usage
   readonly timing: Timing
+  /** Which version has answered, or which server in its place and why. A server's answer has no `tokens`. */
+  readonly servedBy: ServedBy
   /** One entry a prompt token but the first, when the request asked for them. */
   readonly promptLogprobs?: readonly TokenLogprob[]
 }
@@ -44,12 +47,23 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
   #read = 0
   #wake = () => {}
   #iterated = false
+  #servedBy: ServedBy | undefined
 
   /** @param cancel stops the computing; the request's `finish` must still come through `take`. */
   constructor(cancel: () => void) {
     this.#cancel = cancel
     this.#result = new Promise((resolve, reject) => (this.#settle = { resolve, reject }))
     this.#result.catch(() => {}) // who only iterates gets the error from the loop
+  }
+
+  /** Who answers, as far as is known: a server may still take over before the first text. `undefined`: nobody could be asked. */
+  get servedBy(): ServedBy | undefined {
+    return this.#servedBy
+  }
+
+  /** Must come before the last word. */
+  setServedBy(server: ServedBy): void {
+    this.#servedBy = server
   }
 
   /** Takes what the worker says, in order. After the last word nothing more is heard. */
@@ -113,7 +127,16 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
       }
     })
     const [first] = choices
-    if (first === undefined) throw new Error('a finish without a choice')
-    return { ...first, choices, usage, timing, ...(promptLogprobs === undefined ? {} : { promptLogprobs }) }
+    const servedBy = this.#servedBy
+    if (first === undefined || servedBy === undefined)
+      throw new Error('a finish without a choice or a server')
+    return {
+      ...first,
+      choices,
+      usage,
+      timing,
+      servedBy,
+      ...(promptLogprobs === undefined ? {} : { promptLogprobs }),
+    }
   }
 }

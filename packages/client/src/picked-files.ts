@@ -1,11 +1,8 @@
 import type { PickedFile } from '@tabserve/protocol'
 
-/** What a model can be loaded from: the address of its folder, or the folder as the user picked or dropped it. */
-export type ModelSource = string | Iterable<Blob> | FileSystemDirectoryHandle
-
-/** The files of a picked folder, with their paths. */
+/** The files of a picked folder, with their paths, which begin with the folder's own name where it has one. */
 export async function pickedFiles(source: Iterable<Blob> | FileSystemDirectoryHandle): Promise<PickedFile[]> {
-  if ('getFileHandle' in source) return filesIn(source, '')
+  if ('getFileHandle' in source) return filesIn(source, source.name === '' ? '' : `${source.name}/`)
   return Array.from(source, (blob) => ({ path: pathOf(blob), blob }))
 }
 

@@ -5,6 +5,7 @@ import { UsageError } from './convert-error.ts'
 import type { GgufOptions } from './convert-gguf.ts'
 import type { HuggingFaceOptions } from './convert-huggingface.ts'
 import type { Llama2cOptions } from './convert-llama2c.ts'
+import { modelName } from './model-name.ts'
 import type { RandomOptions, RandomShape } from './random-model.ts'
 import type { ModelOptions } from './write-model.ts'
 
@@ -75,9 +76,12 @@ function gguf(args: readonly string[]): Command {
 /** A model is named like its source where it gets no other name. */
 function checkpointOptions(values: Values, path: string): ModelOptions & { readonly contextLength?: number } {
   const contextLength = count(values, 'context')
-  const ownName = basename(path, '.gguf').replaceAll(/[^\w.-]+/g, '-')
   return {
-    ...modelOptions(values, text(values, 'name') ?? ownName, text(values, 'version') ?? '1'),
+    ...modelOptions(
+      values,
+      text(values, 'name') ?? modelName(basename(path)),
+      text(values, 'version') ?? '1',
+    ),
     ...(contextLength === undefined ? {} : { contextLength }),
   }
 }

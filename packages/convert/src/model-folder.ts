@@ -2,41 +2,33 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { manifestProblem } from '@tabserve/protocol'
-import type { Manifest, ManifestFile } from '@tabserve/protocol'
+import type { ManifestFile } from '@tabserve/protocol'
 import { ConvertError } from './convert-error.ts'
-
-/** A file of the folder, in pieces that may be made as they are written, so that large weights are never all in memory. */
-export interface FolderFile {
-  readonly path: string
-  readonly chunks: Iterable<Uint8Array>
-}
+import type { MadeFile, ModelTarget } from './make-model.ts'
 
 /**
- * Writes the files and a manifest that lists them. The folder appears at once or not at all: it is filled beside its place and renamed.
+ * Has `work` fill a folder, which appears at once or not at all: it is filled beside its place and renamed with its manifest.
  * An existing folder is replaced only with `force`, and only if it is a model folder.
  */
-export async function writeModelFolder(
+export async function intoModelFolder<T>(
   folder: string,
-  files: readonly FolderFile[],
-  describe: (files: readonly ManifestFile[]) => Manifest,
   force: boolean,
-): Promise<Manifest> {
-  const target = resolve(folder)
-  assertWritable(target, force)
-  await mkdir(dirname(target), { recursive: true })
-  const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`))
+  work: (target: ModelTarget) => Promise<T>,
+): Promise<T> {
+  const place = resolve(folder)
+  assertWritable(place, force)
+  await mkdir(dirname(place), { recursive: true })
+  const draft = await mkdtemp(join(dirname(place), `.${basename(place)}-`))
   try {
     await chmod(draft, 0o755) // mkdtemp makes folders that only their owner can read
-    const listed: ManifestFile[] = []
-    for (const file of files) listed.push(await writeFile(draft, file))
-    const manifest = describe(listed)
-    const problem = manifestProblem(manifest)
-    if (problem !== undefined) throw new ConvertError(`the model cannot be described: ${problem}`)
-    const text = `${JSON.stringify(manifest, null, 2)}\n`
-    await writeFile(draft, { path: 'manifest.json', chunks: [new TextEncoder().encode(text)] })
-    await replaceFolder(draft, target)
-    return manifest
+    return await work({
+      write: (file) => writeFile(draft, file),
+      async finish(manifest) {
+        const bytes = new TextEncoder().encode(manifest)
+        await writeFile(draft, { path: 'manifest.json', bytes: bytes.byteLength, chunks: [bytes] })
+        await replaceFolder(draft, place)
+      },
+    })
   } finally {
     await rm(draft, { recursive: true, force: true })
   }
@@ -53,7 +45,7 @@ export function assertWritable(folder: string, force: boolean): void {
   }
 }
 
-async function writeFile(folder: string, { path, chunks }: FolderFile): Promise<ManifestFile> {
+async function writeFile(folder: string, { path, chunks }: MadeFile): Promise<ManifestFile> {
   const hash = createHash('sha256')
   let bytes = 0
   await using file = await open(join(folder, path), 'w')

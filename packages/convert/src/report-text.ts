@@ -44,9 +44,7 @@ export function describeModel(facts: ModelFacts): string {
     ['vocabulary', grouped(graph.vocabSize)],
     ['context', `${grouped(graph.contextLength)} tokens`],
     ['parameters', grouped(manifest.parameters)],
-    ['weights', graph.weights],
-    ['without onnxruntime', decoderText(graph.decoder)],
-    ['quantisation error', graph.quantization === undefined ? '–' : quantizationText(graph.quantization)],
+    ...weightRows(graph),
     [
       'KV cache',
       `${size(facts.kvBytesPerToken)} a token, ${size(facts.kvBytesAtFullContext)} at full context`,
@@ -69,6 +67,17 @@ export function describeModel(facts: ModelFacts): string {
   }
   const width = Math.max(...rows.map(([title]) => title.length)) + 2
   return rows.map(([title, value]) => title.padEnd(width) + value).join('\n')
+}
+
+/** Of a graph that somebody else exported, the file alone knows. */
+function weightRows(graph: ModelFacts['manifest']['graph']): [title: string, value: string][] {
+  if (graph.kind !== 'decoder-gqa') return []
+  const { weights, decoder, quantization } = graph
+  return [
+    ['weights', weights],
+    ['without onnxruntime', decoderText(decoder)],
+    ['quantisation error', quantization === undefined ? '–' : quantizationText(quantization)],
+  ]
 }
 
 /** Whether a runner can do without the graph, and the traits that are not everywhere. */

@@ -48,9 +48,10 @@ function generate(page: Page, asked: Options): Promise<Outcome> {
 
 function report({ info, result }: Outcome): void {
   const { firstTokenMs = 0, totalMs } = result.timing
+  const { graph } = info.manifest
   const rate = (1000 * (result.usage.completionTokens - 1)) / (totalMs - firstTokenMs)
   console.log(
-    `\n\n${info.id}, ${info.manifest.graph.weights}, KV ${info.runner}, ${info.threads} thread(s): ` +
+    `\n\n${info.id}, ${graph.kind === 'decoder-gqa' ? graph.weights : graph.file}, KV ${info.runner}, ${info.threads} thread(s): ` +
       `${result.usage.completionTokens} tokens, ${rate.toFixed(1)} tokens/s, first token after ${firstTokenMs.toFixed(0)} ms, ` +
       `load ${(info.load.fetchMs + info.load.createMs + info.load.warmupMs).toFixed(0)} ms (${result.finishReason})`,
   )

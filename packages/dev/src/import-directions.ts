@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 
 /** Which rooms a room may import, as ARCHITECTURE.md draws them. `dev`, what contributors run, may import anything. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -7,20 +7,37 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['protocol'],
   kernels: [],
   runtime: ['engine', 'kernels', 'kernels/assets', 'protocol'],
-  worker: ['runtime', 'engine', 'protocol'],
+  worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
-  tabserve: ['client', 'worker', 'runtime/assets'],
+  tabserve: [
+    'client',
+    'client/ai-sdk',
+    'client/prometheus',
+    'client/prompt-api',
+    'client/service-worker',
+    'worker',
+    'worker/broker',
+    'runtime/assets',
+  ],
 }
+
+/** What a page's worker fetches of a room that otherwise runs in Node. */
+const BROWSER_ENTRY = 'packages/convert/src/converter.ts'
+
+/** Fetched only by who needs it: with `import()`, or for its types. */
+const LAZY = '@tabserve/convert/browser'
 
 /** Packages that only these files may import: to replace the package, replace the file. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web':
     /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets|webgpu\/gpu-ort)|convert\/src\/evaluation\/decoder-session)\.ts$/,
-  comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/worker-link)\.ts$/,
+  comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/link)\.ts$/,
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
+  '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
+  '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }
 
@@ -32,10 +49,12 @@ export interface SourceFile {
 
 /** What is wrong with the imports of these files, one sentence each. */
 export function importProblems(files: readonly SourceFile[]): string[] {
+  const inBrowser = reachedFrom(BROWSER_ENTRY, files)
   return files.flatMap(({ path, text }) =>
-    specifiersOf(text)
-      .map((specifier) => problemOf(path, specifier))
-      .filter((problem) => problem !== undefined),
+    [
+      ...specifiersOf(text).map((specifier) => problemOf(path, specifier, inBrowser)),
+      eagerProblem(path, text),
+    ].filter((problem) => problem !== undefined),
   )
 }
 
@@ -53,7 +72,24 @@ export function sourceFiles(root: string): SourceFile[] {
   )
 }
 
-function problemOf(path: string, specifier: string): string | undefined {
+/** A file and all files of its room that it imports, directly or not. */
+function reachedFrom(entry: string, files: readonly SourceFile[]): ReadonlySet<string> {
+  const texts = new Map(files.map(({ path, text }) => [path, text]))
+  const reached = new Set([entry])
+  for (const path of reached)
+    for (const specifier of specifiersOf(texts.get(path) ?? ''))
+      if (specifier.startsWith('.')) reached.add(join(dirname(path), specifier).replaceAll('\\', '/'))
+  return reached
+}
+
+function eagerProblem(path: string, text: string): string | undefined {
+  const isEager = new RegExp(`^(import|export)\\b(?! type\\b)[^'"]*?\\bfrom\\s+'${LAZY}'`, 'm').test(text)
+  return isEager && !path.startsWith('packages/dev/')
+    ? `${path}: imports ${LAZY} at once; only who converts may fetch it, with import()`
+    : undefined
+}
+
+function problemOf(path: string, specifier: string, inBrowser: ReadonlySet<string>): string | undefined {
   const room = /^packages\/([\w-]+)\//.exec(path)?.[1]
   if (room === 'dev') return undefined
   if (room === undefined) {
@@ -72,7 +108,9 @@ function problemOf(path: string, specifier: string): string | undefined {
     return `${path}: imports ${specifier}; ${room} may import only ${allowed.join(', ') || 'nothing of ours'}`
   }
   if (specifier.startsWith('node:')) {
-    return room === 'convert' ? undefined : `${path}: imports ${specifier}; ${room} runs in the browser`
+    return room === 'convert' && !inBrowser.has(path)
+      ? undefined
+      : `${path}: imports ${specifier}; it runs in the browser`
   }
   const name = Object.keys(DOORS).find((known) => specifier === known || specifier.startsWith(`${known}/`))
   if (name === undefined)

@@ -20,12 +20,13 @@ const ARGS = [
 export const SOFTWARE_GPU = '--enable-unsafe-webgpu'
 
 /**
- * A Chromium with a profile of its own, removed at the end. Not `newContext()`: that is incognito, whose storage has other limits.
+ * A Chromium with a profile of its own, removed at the end, or with the given one, which stays. Not `newContext()`: that is incognito, whose storage has other limits.
  */
 export async function launchPersistent(
   args: readonly string[] = [],
+  given?: string,
 ): Promise<{ context: BrowserContext; close(): Promise<void> }> {
-  const profile = await mkdtemp(join(tmpdir(), 'tabserve-profile-'))
+  const profile = given ?? (await mkdtemp(join(tmpdir(), 'tabserve-profile-')))
   const executablePath = await findBrowser(join(import.meta.dirname, '../../..'))
   const context = await chromium.launchPersistentContext(profile, {
     args: [...ARGS, ...args],
@@ -36,7 +37,7 @@ export async function launchPersistent(
     context,
     async close() {
       await context.close()
-      await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+      if (given === undefined) await rm(profile, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }

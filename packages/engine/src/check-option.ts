@@ -35,7 +35,9 @@ export function checkOneOf<const Word extends string>(
 }
 
 export function refusal(option: string, value: unknown, allowed: string): EngineError {
-  return new EngineError('bad_request', `${option} must be ${allowed}, not ${show(value)}.`)
+  return new EngineError('bad_request', `${option} must be ${allowed}, not ${show(value)}.`, {
+    param: option,
+  })
 }
 
 function show(value: unknown): string {

@@ -1,11 +1,13 @@
 import type { FinishReason, ModelStats, WireError } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { Choices } from './choices.ts'
+import type { Constraint } from './constraint.ts'
 import { TokenHistory } from './logits-processors.ts'
 import { LogitsRows } from './logits-rows.ts'
 import { describe } from './logprobs.ts'
 import type { Logits, ModelRunner, Run } from './model-runner.ts'
 import { Random } from './random.ts'
+import { resume } from './resume.ts'
 import { Sampler } from './sampler.ts'
 import type { Sampling } from './sampling-params.ts'
 import { Scheduler } from './scheduler.ts'
@@ -27,6 +29,8 @@ export interface EnginePorts {
   readonly now: () => number
   /** Lets messages in between two steps; driven by a message, because timers sleep in hidden tabs. */
   readonly breathe: () => Promise<void>
+  /** Resolves after so many milliseconds. Needed only while every answer waits for its grammar, for the sake of deadlines. */
+  readonly sleep: (ms: number) => Promise<void>
   readonly randomSeed: () => number
 }
 
@@ -34,6 +38,10 @@ export interface Prompt {
   readonly tokens: readonly number[]
   readonly sampling: Sampling
   readonly scheduling: Scheduling
+  /** Makes what one of its answers is held to. @param said what that answer has said already, and it has accepted. */
+  readonly constrain?: (said: readonly number[]) => Constraint
+  /** What each answer has said in an engine that is gone, in order; they go on behind it. */
+  readonly resume?: readonly (readonly number[])[]
 }
 
 /** Plans, runs, samples, commits, emits, over and over, for as long as there is a sequence. */
@@ -45,8 +53,11 @@ export class Engine {
   #scheduler: Scheduler
   /** Why no request can be answered any more. */
   #lost: EngineError | undefined
+  /** Sequences that were resumed since the last plan, some of them at their end. */
+  #resumed: Sequence[] = []
   #numArrived = 0
   #loop: Promise<void> | undefined
+  #wake = () => {}
 
   constructor(ports: EnginePorts, options: SchedulerOptions) {
     this.#ports = ports
@@ -61,14 +72,21 @@ export class Engine {
    */
   submit(prompt: Prompt, emit: Emit): Cancel {
     if (this.#lost !== undefined) throw this.#lost
-    const choices = this.#choicesOf(prompt, emit)
+    const choices = this.#choicesOf(prompt, (event) => {
+      if (event.type === 'finish') this.#counters.requests.observe(event)
+      emit(event)
+    })
     try {
       this.#scheduler.add(choices.sequences)
     } catch (error) {
       this.#counters.refused++
+      for (const { constraint } of choices.sequences) constraint?.dispose()
       throw error
     }
+    for (const { constraint } of choices.sequences) constraint?.onChange(() => this.#wake())
+    if (prompt.resume !== undefined) this.#resumed.push(...choices.sequences)
     this.#loop ??= this.#run()
+    this.#wake()
     return () => {
       for (const sequence of choices.sequences) this.#finish(sequence, 'abort')
     }
@@ -110,16 +128,30 @@ export class Engine {
   async #run(): Promise<void> {
     // Lets the caller of `submit` go first, so that nothing is emitted before it has its `Cancel`.
     await this.#ports.breathe()
-    for (let plan = this.#plan(); plan !== undefined; plan = this.#plan()) {
-      await this.#step(plan)
+    for (;;) {
+      const plan = this.#plan()
+      if (plan !== undefined) await this.#step(plan)
+      else if (this.#scheduler.sequences().some(({ isResting }) => isResting)) await this.#rest()
+      else break
       await this.#ports.breathe()
     }
     this.#loop = undefined
   }
 
+  /** Everybody waits for a grammar: until one has answered, a request comes or goes, or a deadline passes. */
+  async #rest(): Promise<void> {
+    const { now, sleep } = this.#ports
+    const changed = new Promise<void>((resolve) => (this.#wake = resolve))
+    const deadline = this.#scheduler.nextDeadline()
+    await (deadline === Infinity ? changed : Promise.race([changed, sleep(deadline - now())]))
+  }
+
   #plan(): Plan | undefined {
     const started = this.#ports.now()
+    for (const sequence of this.#resumed.splice(0)) this.#goOn(sequence, '')
     for (const sequence of this.#scheduler.expired(started)) this.#expire(sequence)
+    for (const sequence of this.#scheduler.sequences())
+      if (sequence.constraint?.error !== undefined) this.#fail(sequence, sequence.constraint.error.toWire())
     const plan = this.#scheduler.plan()
     this.#counters.planMs += this.#ports.now() - started
     return plan
@@ -234,16 +266,21 @@ export class Engine {
       this.#finish(sequence, 'stop', token)
       return token
     }
+    sequence.constraint?.accept(token)
     sequence.history.append(token)
     sequence.unsaidTokens.push(token)
     if (logprob !== undefined) sequence.unsaidLogprobs.push(logprob)
-    const text = sequence.text.push(token)
+    this.#goOn(sequence, sequence.text.push(token))
+    return token
+  }
+
+  /** Ends an answer that is at its end, else says `text`. */
+  #goOn(sequence: Sequence, text: string): void {
     const { stopped } = sequence.text
     if (stopped !== undefined) this.#finish(sequence, 'stop', stopped, text)
     else if (sequence.numOutput >= sequence.maxOutput) this.#finish(sequence, 'length', undefined, text)
     else if (sequence.tokens.length >= this.#maxContext) this.#overflow(sequence, text)
     else if (text !== '') this.#say(sequence, text)
-    return token
   }
 
   /** The context is full, and the answer is not at its end. */
@@ -280,6 +317,7 @@ export class Engine {
   #finish(sequence: Sequence, reason: FinishReason, stop?: string | number, text = ''): void {
     const now = this.#ports.now()
     if (!this.#scheduler.remove(sequence, now)) return
+    this.#letGo(sequence)
     this.#counters.finished[reason]++
     this.#say(sequence, text + sequence.text.flush())
     const end = { reason, ...(stop === undefined ? {} : { stop }) }
@@ -297,10 +335,15 @@ export class Engine {
   /** Ends a request: the answers that go well with the one that does not. */
   #fail({ choices }: Sequence, error: WireError): void {
     const now = this.#ports.now()
-    for (const sequence of choices.sequences) this.#scheduler.remove(sequence, now)
+    for (const sequence of choices.sequences) if (this.#scheduler.remove(sequence, now)) this.#letGo(sequence)
     if (!choices.fail(error)) return
     this.#counters.failed++
     this.#countPrompt(choices.promptTokens, choices.cachedTokens)
+  }
+
+  #letGo({ constraint }: Sequence): void {
+    constraint?.dispose()
+    this.#wake()
   }
 
   #failAll(error: WireError): void {
@@ -312,7 +355,7 @@ export class Engine {
     this.#counters.cachedTokens += cachedTokens
   }
 
-  #choicesOf({ tokens, sampling, scheduling }: Prompt, emit: Emit): Choices {
+  #choicesOf({ tokens, sampling, scheduling, constrain, resume: said = [] }: Prompt, emit: Emit): Choices {
     const { now, decode, eosTokenIds, randomSeed } = this.#ports
     const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
     const submittedMs = now()
@@ -320,22 +363,25 @@ export class Engine {
     const seed = sampling.seed ?? randomSeed()
     const stopTokens = new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds])
     for (let choice = 0; choice < scheduling.n; choice++) {
-      choices.sequences.push(
-        new Sequence({
-          prompt,
-          maxOutput: sampling.maxTokens ?? Infinity,
-          sampler: new Sampler(sampling, new Random(seed + choice), stopTokens),
-          history: new TokenHistory(prompt),
-          text: new TextStream(decode, sampling.stop, prompt),
-          stopTokens,
-          scheduling,
-          promptLogprobs: sampling.promptLogprobs,
-          choices,
-          choice,
-          arrival: this.#numArrived++,
-          submittedMs,
-        }),
-      )
+      const spoken = said[choice] ?? []
+      const constraint = constrain?.(spoken)
+      const sequence = new Sequence({
+        prompt,
+        maxOutput: sampling.maxTokens ?? Infinity,
+        sampler: new Sampler(sampling, new Random(seed + choice), stopTokens, constraint),
+        constraint,
+        history: new TokenHistory(prompt),
+        text: new TextStream(decode, sampling.stop, prompt),
+        stopTokens,
+        scheduling,
+        promptLogprobs: sampling.promptLogprobs,
+        choices,
+        choice,
+        arrival: this.#numArrived++,
+        submittedMs,
+      })
+      resume(sequence, spoken, this.#maxContext)
+      choices.sequences.push(sequence)
     }
     return choices
   }

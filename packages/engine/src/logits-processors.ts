@@ -1,3 +1,4 @@
+import type { Constraint } from './constraint.ts'
 import type { Sampling } from './sampling-params.ts'
 
 /** Changes the logits of one row, float32 [vocab], in place before a token is chosen. Must not keep a reference to them. */
@@ -63,6 +64,20 @@ export function createLogitsProcessors(
     processors.push(penalizeOutput(presencePenalty, frequencyPenalty))
   }
   return processors
+}
+
+/** Forbids what a grammar does not allow next. */
+export function maskLogits(constraint: Constraint): LogitsProcessor {
+  return (logits) => {
+    const { mask } = constraint
+    if (mask === undefined) throw new Error('a token was drawn before it was known what it may be')
+    for (let token = 0; token < logits.length; token++) {
+      const word = mask[token >>> 5] ?? 0
+      if (word === -1)
+        token |= 31 // all of the word's tokens may come
+      else if (((word >>> (token & 31)) & 1) === 0) logits[token] = -Infinity
+    }
+  }
 }
 
 /** At this bias and below a token is forbidden, not just unlikely (the OpenAI API's "should result in a ban"). */

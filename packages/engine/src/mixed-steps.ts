@@ -43,10 +43,9 @@ export class MixedSteps implements StepPolicy {
     this.#pace = new Pace(options.targetGapMs, capabilities.maxTokensPerStep)
   }
 
-  plan(): Plan | undefined {
-    const copies: KvCopy[] = []
-    // Who was just sent back must not come in again at once.
-    if (this.#makeRoom(copies)) this.#admit(copies)
+  plan(copies: KvCopy[]): Plan | undefined {
+    this.#makeRoom(copies)
+    this.#admit(copies)
     const served = this.#served()
     const decoding = served.filter(({ numPending }) => numPending === 1)
     const reading = served.filter(({ numPending }) => numPending > 1)
@@ -76,19 +75,19 @@ export class MixedSteps implements StepPolicy {
     this.#pace.decoded(ms)
   }
 
-  /** Blocks for the tokens of those who run, in order of rank. Says whether nobody had to go for it. */
-  #makeRoom(copies: KvCopy[]): boolean {
-    const { running, numPreemptions } = this.#roster
+  /** Blocks for the tokens of those who run, in order of rank; who ranks last goes where there are too few. */
+  #makeRoom(copies: KvCopy[]): void {
+    const { running } = this.#roster
     for (const sequence of [...running].sort(byRank)) {
       while (running.has(sequence) && !this.#resize(sequence, sequence.tokens.length, copies))
         this.#roster.preempt(this.#roster.last() ?? sequence)
     }
-    return this.#roster.numPreemptions === numPreemptions
   }
 
   /**
    * Lets in who waits, in order of rank, as long as there is room. One whose beginning is just being read for a better one
-   * waits until it can be shared; his seat is kept.
+   * waits until it can be shared; his seat is kept. Who was just sent back does not come in again: all that he freed is not enough, as a block
+   * of it was wanted, and he would have to leave others besides.
    */
   #admit(copies: KvCopy[]): void {
     let numKept = 0
@@ -108,9 +107,9 @@ export class MixedSteps implements StepPolicy {
     return false
   }
 
-  /** Those who run, in order of rank; at most as many as a step has tokens. */
+  /** Those who run and do not rest, in order of rank; at most as many as a step has tokens. */
   #served(): readonly Sequence[] {
-    const ranked = [...this.#roster.running].sort(byRank)
+    const ranked = [...this.#roster.running].filter(({ numReady }) => numReady > 0).sort(byRank)
     const { maxTokensPerStep } = this.#capabilities
     if (ranked.length <= maxTokensPerStep) return ranked
     const first = this.#numServed % ranked.length
@@ -125,7 +124,7 @@ export class MixedSteps implements StepPolicy {
     const shares: Share[] = []
     for (const sequence of reading) {
       if (left === 0) break
-      const length = Math.min(sequence.numPending, left)
+      const length = Math.min(sequence.numReady, left)
       left -= length
       shares.push({ sequence, length, draft: [] })
     }

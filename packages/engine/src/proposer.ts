@@ -27,6 +27,8 @@ export function proposeNgram(tokens: readonly number[], limit: number): readonly
 }
 
 /** Tokens that a sequence may still say behind the one that the pass itself gives. */
-export function draftLimit({ tokens, numOutput, maxOutput }: Sequence, maxContext: number): number {
+export function draftLimit(sequence: Sequence, maxContext: number): number {
+  const { tokens, numOutput, maxOutput, constraint } = sequence
+  if (constraint !== undefined) return 0 // which is asked token by token
   return Math.min(maxOutput - numOutput, maxContext - tokens.length) - 1
 }

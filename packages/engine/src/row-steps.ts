@@ -34,20 +34,19 @@ export class RowSteps implements StepPolicy {
     this.#pace = new Pace(options.targetGapMs, capabilities.maxTokensPerStep)
   }
 
-  plan(): Plan | undefined {
-    const copies: KvCopy[] = []
+  plan(copies: KvCopy[]): Plan | undefined {
     this.#admit(copies)
     const decoding: Sequence[] = []
     let first: Sequence | undefined
     for (const sequence of this.#roster.running) {
+      if (sequence.numReady === 0) continue
       if (sequence.numPending === 1) decoding.push(sequence)
       else if (first === undefined || goesBefore(sequence, first)) first = sequence
     }
     if (first !== undefined) {
-      const { numPending } = first
+      const { numReady } = first
       const { maxTokensPerStep } = this.#capabilities
-      const chunk =
-        decoding.length > 0 ? this.#pace.chunk(numPending) : Math.min(numPending, maxTokensPerStep)
+      const chunk = decoding.length > 0 ? this.#pace.chunk(numReady) : Math.min(numReady, maxTokensPerStep)
       if (chunk > 0) return this.#prefill(first, chunk, decoding, copies)
     }
     const [lone] = decoding
@@ -109,7 +108,7 @@ export class RowSteps implements StepPolicy {
       const area = width * (group.length + 1)
       if (this.#kv.numFree === 0 || area > maxTokens || sum < (1 - MAX_WASTE) * area || tokens.length < 2)
         return
-      if (head.promptLogprobs !== undefined || this.#kv.numFindable(head) > 0) return
+      if (head.promptLogprobs !== undefined || head.isResting || this.#kv.numFindable(head) > 0) return
       // What it has in common with one of the group is better copied, once it is there.
       if (group.some((other) => isKin(other, head))) return
       this.#start(head, copies)

@@ -1,8 +1,9 @@
 import type { TokenLogprob } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import { Candidates } from './candidates.ts'
+import type { Constraint } from './constraint.ts'
 import type { LogitsProcessor, TokenHistory } from './logits-processors.ts'
-import { createLogitsProcessors } from './logits-processors.ts'
+import { createLogitsProcessors, maskLogits } from './logits-processors.ts'
 import { argmax, describe } from './logprobs.ts'
 import type { Random } from './random.ts'
 import type { Sampling } from './sampling-params.ts'
@@ -23,15 +24,25 @@ export class Sampler {
   readonly #sampling: Sampling
   readonly #random: Random
   readonly #processors: readonly LogitsProcessor[]
+  readonly #constraint: Constraint | undefined
   readonly #candidates = new Candidates()
   /** The model's own logits, kept while processors change them. */
   #model = new Float32Array(0)
 
   /** @param stopTokens tokens that end the text. */
-  constructor(sampling: Sampling, random: Random, stopTokens: ReadonlySet<number> = new Set()) {
+  constructor(
+    sampling: Sampling,
+    random: Random,
+    stopTokens: ReadonlySet<number> = new Set(),
+    constraint?: Constraint,
+  ) {
     this.#sampling = sampling
     this.#random = random
-    this.#processors = createLogitsProcessors(sampling, stopTokens)
+    this.#constraint = constraint
+    this.#processors = [
+      ...(constraint === undefined ? [] : [maskLogits(constraint)]),
+      ...createLogitsProcessors(sampling, stopTokens),
+    ]
   }
 
   /** How many of the largest logits are enough for the same draw; 0: all are needed. */
@@ -45,7 +56,7 @@ export class Sampler {
   /**
    * @param logits float32 [vocabSize], changed in place.
    * @param tokens int32, ascending: whose logits they are, where they are the `top` largest only.
-   * Throws `backend_failed` when no token has a finite logit: the forward pass went wrong.
+   * Throws `backend_failed` when no token has a finite logit: the forward pass went wrong; `bad_request` when grammar and options leave none.
    */
   sample(logits: Float32Array, history: TokenHistory, tokens?: Int32Array): SampledToken {
     const { logprobs } = this.#sampling
@@ -54,6 +65,11 @@ export class Sampler {
     for (const process of this.#processors) process(logits, history)
     const token = this.#draw(logits, tokens)
     return logprobs === undefined ? { token } : { token, logprob: describe(this.#model, token, logprobs) }
+  }
+
+  /** Puts the random stream behind a token that is already known. */
+  skip(): void {
+    if (this.#sampling.temperature !== 0) this.#random.next()
   }
 
   #remember(logits: Float32Array): void {
@@ -65,6 +81,11 @@ export class Sampler {
     const { temperature, topK, topP, minP } = this.#sampling
     const best = argmax(logits)
     const max = logits[best] ?? NaN
+    if (max === -Infinity && this.#constraint !== undefined)
+      throw new EngineError(
+        'bad_request',
+        'No token is left to draw: what structuredOutputs allows next, other options of the request forbid.',
+      )
     if (!Number.isFinite(max))
       throw new EngineError('backend_failed', 'The model gave no usable logits: all are NaN or infinite.')
     if (temperature === 0) return tokens?.[best] ?? best

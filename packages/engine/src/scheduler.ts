@@ -2,7 +2,8 @@ import { EngineError } from '@tabserve/protocol'
 import { BlockBooks } from './block-books.ts'
 import type { KvBooks } from './kv-books.ts'
 import { MixedSteps } from './mixed-steps.ts'
-import type { Capabilities } from './model-runner.ts'
+import type { Capabilities, KvCopy } from './model-runner.ts'
+import { keptAtOverflow } from './resume.ts'
 import { Roster } from './roster.ts'
 import { RowBooks } from './row-books.ts'
 import { RowSteps } from './row-steps.ts'
@@ -24,6 +25,7 @@ export class Scheduler {
   readonly #kv: KvBooks
   readonly #roster: Roster
   readonly #policy: StepPolicy
+  #copies: KvCopy[] = []
   #lastReleaseMs: number | undefined
   #msPerRelease: number | undefined
 
@@ -114,9 +116,21 @@ export class Scheduler {
     )
   }
 
+  /** When the next of them is over, on the engine's clock; `Infinity`: never. */
+  nextDeadline(): number {
+    return Math.min(
+      ...this.sequences().map(({ started, queueDeadlineMs, deadlineMs }) =>
+        started ? deadlineMs : queueDeadlineMs,
+      ),
+    )
+  }
+
   /** The next forward pass, or `undefined` when there is nothing to do. */
   plan(): Plan | undefined {
-    return this.#policy.plan()
+    const plan = this.#policy.plan(this.#copies)
+    // Who was let in may have to rest at once: what is copied for him waits for the next pass.
+    if (plan !== undefined) this.#copies = []
+    return plan
   }
 
   /** Books that the KV of these tokens, from `numComputed` on, is there. */
@@ -127,7 +141,7 @@ export class Scheduler {
 
   /** Drops the oldest tokens of a sequence whose context is full; what is left is read anew. */
   dropOldest(sequence: Sequence): void {
-    sequence.dropOldest(Math.ceil(this.#capabilities.maxContext / 2))
+    sequence.dropOldest(keptAtOverflow(this.#capabilities.maxContext))
     if (this.has(sequence)) this.#kv.truncate(sequence)
   }
 

@@ -1,5 +1,6 @@
 import type { TokenLogprob } from '@tabserve/protocol'
 import type { Choices } from './choices.ts'
+import type { Constraint } from './constraint.ts'
 import type { TokenHistory } from './logits-processors.ts'
 import type { Sampler } from './sampler.ts'
 import type { Scheduling } from './scheduling-params.ts'
@@ -11,6 +12,8 @@ export interface SequenceInit {
   /** Most tokens to generate; `Infinity`: until something else ends it. */
   readonly maxOutput: number
   readonly sampler: Sampler
+  /** What may be drawn, where not everything may. */
+  readonly constraint: Constraint | undefined
   readonly history: TokenHistory
   readonly text: TextStream
   /** Tokens that end the text. */
@@ -30,6 +33,7 @@ export interface SequenceInit {
 export class Sequence {
   readonly maxOutput: number
   readonly sampler: Sampler
+  readonly constraint: Constraint | undefined
   readonly history: TokenHistory
   readonly text: TextStream
   readonly stopTokens: ReadonlySet<number>
@@ -58,6 +62,7 @@ export class Sequence {
     this.tokens = [...prompt]
     this.maxOutput = init.maxOutput
     this.sampler = init.sampler
+    this.constraint = init.constraint
     this.history = init.history
     this.text = init.text
     this.stopTokens = init.stopTokens
@@ -73,6 +78,15 @@ export class Sequence {
 
   get numPending(): number {
     return this.tokens.length - this.numComputed
+  }
+
+  /** Pending tokens that may be read now: the last one, behind which the next is drawn, only once it is known what that may be. */
+  get numReady(): number {
+    return this.isResting ? this.numPending - 1 : this.numPending
+  }
+
+  get isResting(): boolean {
+    return this.constraint !== undefined && this.constraint.mask === undefined
   }
 
   /** A generated token, whose KV is still to be computed. */

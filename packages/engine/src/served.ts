@@ -1,4 +1,4 @@
-import type { ModelInfo, ModelStats, Request, RequestEvent } from '@tabserve/protocol'
+import type { ModelInfo, ModelStats, Request, RequestEvent, TokenizeRequest } from '@tabserve/protocol'
 
 /** Takes what a request says. Called in order; the last call is a `finish` or an `error`. Must not throw. */
 export type Emit = (event: RequestEvent) => void
@@ -10,6 +10,10 @@ export type Cancel = () => void
 export interface Served {
   /** Never throws: what is wrong with the request is said through `emit`. */
   submit(request: Request, emit: Emit): Cancel
+  /** Throws `bad_request` for a prompt that `submit` would refuse. */
+  tokenize(request: TokenizeRequest): readonly number[]
+  /** Throws `bad_request` for what is no token. */
+  tokenTexts(tokens: readonly number[]): readonly string[]
   stats(): ModelStats
   /** What runs it now: that changes when a device is lost. */
   facts(): RunnerFacts
@@ -20,5 +24,5 @@ export interface Served {
 
 export type RunnerFacts = Pick<
   ModelInfo,
-  'runner' | 'runnerReason' | 'choice' | 'placement' | 'kvBytes' | 'heapBytes' | 'maxRunning'
+  'runner' | 'runnerReason' | 'choice' | 'placement' | 'kvBytes' | 'kvType' | 'heapBytes' | 'maxRunning'
 >

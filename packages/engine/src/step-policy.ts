@@ -22,8 +22,11 @@ export interface Part {
 
 /** Decides who runs and what goes through the model together, as a kind of runner allows it. */
 export interface StepPolicy {
-  /** The next forward pass, or `undefined` when there is nothing to do. */
-  plan(): Plan | undefined
+  /**
+   * The next forward pass, or `undefined` when there is nothing to do.
+   * @param copies those that are still to be carried out; gets what comes to them, and goes with the plan.
+   */
+  plan(copies: KvCopy[]): Plan | undefined
   /** What a step cost: chunk sizes and drafts follow. @param numAccepted tokens of drafts that were right. */
   measured(plan: Plan, ms: number, numAccepted: number): void
 }

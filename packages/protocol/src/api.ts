@@ -1,8 +1,9 @@
 import type { DeviceChoice, GpuPlacement } from './device-choice.ts'
 import type { WireError } from './error.ts'
+import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
-import type { GenerateRequest } from './request.ts'
+import type { GenerateRequest, TokenizeRequest } from './request.ts'
 import type { ModelStats } from './stats.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
@@ -15,12 +16,31 @@ export interface EngineApi extends ModelsApi {
   list(): Promise<Answer<readonly ModelInfo[]>>
   describe(model: string): Promise<Answer<ModelInfo>>
   stats(model: string): Promise<Answer<ModelStats>>
+  /** The prompt as the model would read it. */
+  tokenize(request: TokenizeRequest): Promise<Answer<readonly number[]>>
+  /** What each token alone adds to a text; half of a character is U+FFFD. */
+  tokenTexts(model: string, tokens: readonly number[]): Promise<Answer<readonly string[]>>
   /** Forgets the KV that ended requests left behind; running ones keep theirs. */
   resetPrefixCache(model: string): Promise<Answer<null>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
-  /** Starts a request; everything it says comes on `port`. Returns once the request is in the engine's hands. */
-  submit(request: GenerateRequest, port: MessagePort): Promise<void>
+  /**
+   * Starts a request; everything it says comes on `port`. Resolves once its last word is said. `isCancelled`: it was cancelled before it was sent;
+   * it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for. @param id names it for `cancel`.
+   */
+  submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
+  /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
+  cancel(id: string): Promise<void>
+  /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
+  pulse(): Promise<Pulse>
+}
+
+/** How a worker is. */
+export interface Pulse {
+  /** Whether any request runs or waits. */
+  readonly busy: boolean
+  /** Grows with everything that is computed. */
+  readonly progress: number
 }
 
 export type Answer<T> =
@@ -42,8 +62,22 @@ export interface StorageConfig {
   readonly kind?: StoreKind
   /** Most bytes of weights to keep. Default: as many as the browser lets us; 256 MiB in memory. */
   readonly budgetBytes?: number
-  /** Origins that models may come from, redirects included. Default: any. */
+  /**
+   * Origins that models may come from, redirects included. Others are refused before any request. Browsers follow a redirect before they say where
+   * it leads: its target hears of the request, but not a byte of its answer is read. Where only the page's own origin is allowed, and under a
+   * `connect-src` policy of the page, the browser refuses before that too. Default: any.
+   */
   readonly allowedOrigins?: readonly string[]
+  /** Failures of a request in a row after which a download gives up. Progress in between starts the count anew. 0 to 100, default 4. */
+  readonly retries?: number
+  /** The first wait after a failure, in milliseconds; it doubles with every further one. Default 300. */
+  readonly retryBaseMs?: number
+  /** The longest wait, in milliseconds. A server that asks for a longer one fails the download, with `retryAfterMs` in the error. Default 60,000. */
+  readonly retryMaxMs?: number
+  /** A request that brings nothing for so many milliseconds is given up and tried again. Default 30,000. */
+  readonly stallMs?: number
+  /** Bytes in which files are downloaded and kept: a cut costs one such chunk at most. 65,536 to 2²⁸, default 2²⁴. */
+  readonly chunkBytes?: number
 }
 
 /** Files that a worker fetches when it needs them. */
@@ -58,6 +92,8 @@ export interface WorkerAssets {
   readonly webgpu: Readonly<Record<'jspi' | 'asyncify', { readonly mjs: string; readonly wasm: string }>>
   /** The builds of the kernels, `kernels-*.wasm`; one of them is fetched. */
   readonly kernels: Readonly<Record<'plain' | 'relaxed' | 'plain-threads' | 'relaxed-threads', string>>
+  /** XGrammar, `lib/index.js` of `@mlc-ai/web-xgrammar`; fetched by the first request with `structuredOutputs`. */
+  readonly grammar: string
 }
 
 export interface LoadRequest extends ServingOptions {
@@ -65,6 +101,8 @@ export interface LoadRequest extends ServingOptions {
   readonly url: string
   /** Files that the user picked, in place of a folder that is fetched. */
   readonly files?: readonly PickedFile[]
+  /** A repository of the Hugging Face hub; `url` is its address. */
+  readonly hub?: HubSourceRequest
   /**
    * Where the model runs. `auto`: on the GPU where that was measured to be faster, and right, on this machine; `ModelInfo.choice` says why. Default
    * `auto`.
@@ -76,7 +114,10 @@ export interface LoadRequest extends ServingOptions {
    * chosen. Default `auto`.
    */
   readonly runner?: RunnerName | 'auto'
-  /** Asks the network for the manifest even where a stored one is at hand. Default false: a stored model loads without one request. */
+  /**
+   * Asks the network for the manifest even where a stored one is at hand; of a repository, whether its revision is another commit now. Default
+   * false: a stored model loads without one request.
+   */
   readonly refresh?: boolean
 }
 
@@ -90,7 +131,7 @@ export interface ServingOptions {
   readonly maxWaiting?: number
   /** Most bytes for the KV cache. Default 1 GiB. */
   readonly kvBudgetBytes?: number
-  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. Kernels only. Default `float32`. */
+  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. Kernels only; a foreign graph has its own. Default `float32`. */
   readonly kvType?: KvType
   /** Largest number of prompt tokens in one forward pass, which nothing can interrupt. Default 64. */
   readonly maxTokensPerStep?: number
@@ -113,7 +154,7 @@ export interface ModelInfo {
   readonly url: string
   readonly manifest: Manifest
   readonly runner: RunnerName
-  /** Why `auto` did not choose a better one, or what it does not do right on this machine. */
+  /** Why `auto` did not choose a better one, or what it does not do right on this machine; of a foreign graph, what was found in it. */
   readonly runnerReason?: string
   /** The device, and why. It changes when the GPU is lost for good. */
   readonly choice: DeviceChoice
@@ -136,6 +177,8 @@ export interface LoadReport {
   readonly networkBytes: number
   /** That the store had; files that the runner does without are not even read. */
   readonly storedBytes: number
+  /** Of files that the user picked. */
+  readonly localBytes: number
   /** Time that somebody waited for bytes, part of it within `createMs`: weights stream into the runner. */
   readonly fetchMs: number
   readonly createMs: number
@@ -151,7 +194,7 @@ export interface DeviceReport {
 }
 
 /**
- * Sent on the port of `load` and `prefetch`. `fetch` (many times) and `verify` come for every file that is read; `create` and `warm-up` once,
+ * Sent on the port of `load`, `prefetch` and `convert`. `fetch` (many times) and `verify` come for every file that is read; `create` and `warm-up` once,
  * and files may come in between.
  */
 export type LoadProgress =
@@ -159,7 +202,8 @@ export type LoadProgress =
       readonly type: 'load-progress'
       readonly phase: 'fetch'
       readonly file: string
-      readonly source: 'network' | 'store'
+      /** `local`: files that the user picked. */
+      readonly source: 'network' | 'store' | 'local'
       /** Of all files together. */
       readonly loadedBytes: number
       readonly totalBytes: number
@@ -167,9 +211,19 @@ export type LoadProgress =
       readonly bytesPerSecond: number
     }
   | { readonly type: 'load-progress'; readonly phase: 'verify'; readonly file: string }
+  /** Another load, maybe in another tab, downloads this file; then it comes from the store. */
+  | { readonly type: 'load-progress'; readonly phase: 'waiting'; readonly file: string }
   | { readonly type: 'load-progress'; readonly phase: 'create' | 'warm-up' }
   /** Where the model will run, and why. */
   | { readonly type: 'load-progress'; readonly phase: 'device'; readonly choice: DeviceChoice }
+  /** A piece of a model that is being made: bytes of all its files together. */
+  | {
+      readonly type: 'load-progress'
+      readonly phase: 'convert'
+      readonly file: string
+      readonly loadedBytes: number
+      readonly totalBytes: number
+    }
   /** A request failed and is tried again after a while. */
   | {
       readonly type: 'load-progress'

@@ -8,6 +8,7 @@ import type { DecoderGraph, DecoderTraits, Manifest, ManifestFile, TensorEntry }
  * read every tensor where the list says it is, and has every tensor that it needs.
  */
 export function decoderProblem({ graph, files }: Manifest): string | undefined {
+  if (graph.kind !== 'decoder-gqa') return undefined
   const traits: unknown = graph.decoder
   if (traits === undefined) return undefined
   if (!isRecord(traits)) return '"graph.decoder" must be an object'

@@ -30,17 +30,35 @@ export function manifestProblem(value: unknown): string | undefined {
 
 function graphProblem(graph: unknown): string | undefined {
   if (!isRecord(graph)) return '"graph" is missing'
-  if (graph['kind'] !== 'decoder-gqa')
-    return `"graph.kind" ${JSON.stringify(graph['kind'])} is not one of: decoder-gqa`
-  if (!['fp32', 'fp16', 'int8', 'q4'].includes(graph['weights'] as string))
-    return '"graph.weights" must be fp32, fp16, int8 or q4'
-  for (const key of ['architecture', 'file', 'externalData']) {
-    if (typeof graph[key] !== 'string' || graph[key] === '') return `"graph.${key}" must be a string`
+  const filesProblem = graphFilesProblem(graph)
+  if (filesProblem !== undefined) return filesProblem
+  for (const key of ['architecture', 'file']) {
+    if (!isText(graph[key])) return `"graph.${key}" must be a string`
   }
   for (const key of ['layers', 'heads', 'kvHeads', 'headDim', 'hiddenSize', 'vocabSize', 'contextLength']) {
     if (!isCount(graph[key])) return `"graph.${key}" must be a positive whole number`
   }
   return undefined
+}
+
+/** What the kinds of graph do not have in common. */
+function graphFilesProblem({
+  kind,
+  weights,
+  externalData,
+}: Readonly<Record<string, unknown>>): string | undefined {
+  switch (kind) {
+    case 'decoder-gqa':
+      if (!['fp32', 'fp16', 'int8', 'q4'].includes(weights as string))
+        return '"graph.weights" must be fp32, fp16, int8 or q4'
+      return isText(externalData) ? undefined : '"graph.externalData" must be a string'
+    case 'decoder-onnx':
+      if (!Array.isArray(externalData) || !externalData.every(isText))
+        return '"graph.externalData" must be a list of paths'
+      return undefined
+    default:
+      return `"graph.kind" ${JSON.stringify(kind)} is not one of: decoder-gqa, decoder-onnx`
+  }
 }
 
 function filesProblem(files: unknown): string | undefined {
@@ -63,6 +81,8 @@ function tokenizerProblem(tokenizer: unknown): string | undefined {
   if (!isRecord(tokenizer)) return '"tokenizer" is missing'
   if (typeof tokenizer['file'] !== 'string' || typeof tokenizer['config'] !== 'string')
     return '"tokenizer" needs "file" and "config"'
+  if (tokenizer['chatTemplate'] !== undefined && !isText(tokenizer['chatTemplate']))
+    return '"tokenizer.chatTemplate" must be a path'
   const eos = tokenizer['eosTokenIds']
   if (!Array.isArray(eos) || !eos.every(isIndex)) return '"tokenizer.eosTokenIds" must be a list of token ids'
   if (typeof tokenizer['addBos'] !== 'boolean') return '"tokenizer.addBos" must be true or false'
@@ -73,9 +93,14 @@ function tokenizerProblem(tokenizer: unknown): string | undefined {
 
 function missingFile({ files, graph, tokenizer }: Manifest): string | undefined {
   const listed = new Set(files.map((file) => file.path))
-  const used = [graph.file, graph.externalData, tokenizer.file, tokenizer.config]
+  const used = [graph.file, ...[graph.externalData].flat(), tokenizer.file, tokenizer.config]
+  if (tokenizer.chatTemplate !== undefined) used.push(tokenizer.chatTemplate)
   const missing = used.find((path) => !listed.has(path))
   return missing === undefined ? undefined : `it uses ${missing}, which "files" does not list`
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
 }
 
 function isSafePath(path: string): boolean {

@@ -1,3 +1,5 @@
+import type { HubOrigin } from './hugging-face.ts'
+
 /**
  * `manifest.json`, the first file of a model folder: what the model is, and every other file with its size and hash.
  * Everything a runtime must know before it touches a weight is here; nothing is guessed from file names.
@@ -12,11 +14,13 @@ export interface Manifest {
   readonly description?: string
   /** SPDX identifier. */
   readonly license?: string
-  /** Number of weights, tied ones counted once. */
+  /** Number of weights, tied ones counted once; of `decoder-onnx` what the configuration lets expect. */
   readonly parameters: number
-  readonly graph: DecoderGraph
+  readonly graph: DecoderGraph | OnnxDecoderGraph
   readonly tokenizer: TokenizerSpec
   readonly files: readonly ManifestFile[]
+  /** Of a manifest that was made from a repository of the Hugging Face hub. */
+  readonly source?: HubOrigin
 }
 
 export interface ManifestFile {
@@ -58,6 +62,39 @@ export interface DecoderGraph {
   readonly quantization?: QuantizationReport
   /** What a runner must know to compute the decoder without the graph. Absent: only onnxruntime can run it. */
   readonly decoder?: DecoderTraits
+}
+
+/** A decoder that somebody else exported (optimum, onnxruntime-genai, transformers.js). How its cache works is read from the graph. */
+export interface OnnxDecoderGraph {
+  readonly kind: 'decoder-onnx'
+  /** config.json's `model_type`. */
+  readonly architecture: string
+  /** The ONNX file, e.g. `onnx/model_q4.onnx`. */
+  readonly file: string
+  /** Files that the graph's external data lies in, as paths in the manifest; none: weights are in the graph. */
+  readonly externalData: readonly string[]
+  readonly layers: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly hiddenSize: number
+  readonly vocabSize: number
+  /** Largest number of positions. */
+  readonly contextLength: number
+  /** What was found in the graph when it was loaded: `describe` says it, a folder need not. */
+  readonly cache?: CacheFacts
+}
+
+/** How a foreign decoder keeps keys and values. */
+export interface CacheFacts {
+  /**
+   * `gqa`: GroupQueryAttention writes into a cache of fixed capacity, rows padded on the right. `concat`: a step gives back the past and what
+   * is new behind it, rows padded on the left.
+   */
+  readonly form: 'gqa' | 'concat'
+  readonly dtype: 'float32' | 'float16'
+  /** Several answers go through the graph together, or one after the other. */
+  readonly batched: boolean
 }
 
 /**
@@ -121,4 +158,6 @@ export interface TokenizerSpec {
   readonly eosTokenIds: readonly number[]
   /** Whether a prompt begins with `bosTokenId`. */
   readonly addBos: boolean
+  /** A file with the chat template, which then counts in place of the one in `config`. */
+  readonly chatTemplate?: string
 }

@@ -1,10 +1,16 @@
 import type { Answer } from './api.ts'
+import type { HubOrigin, HubSourceRequest } from './hugging-face.ts'
+import type { WeightForm } from './manifest.ts'
 
 /** Where weights are kept. */
 export type StoreKind = 'indexeddb' | 'opfs' | 'memory'
 
-/** Where a model comes from: the absolute address of its folder, or files that the user picked, of which one is `manifest.json`. */
-export type ModelSourceRequest = { readonly url: string } | { readonly files: readonly PickedFile[] }
+/**
+ * Where a model comes from: the absolute address of its folder, files that the user picked, of which one is `manifest.json`, or a repository of the
+ * Hugging Face hub. A repository's address (see `hubAddress`) is an address too.
+ */
+export type ModelSourceRequest =
+  { readonly url: string } | { readonly files: readonly PickedFile[] } | HubSourceRequest
 
 /** A file that the user picked or dropped; its path as they have it. */
 export interface PickedFile {
@@ -12,11 +18,31 @@ export interface PickedFile {
   readonly blob: Blob
 }
 
+/** A model to be made of a checkpoint: picked files, of which one is a `.gguf`, or which are a folder with config.json and safetensors. */
+export interface ConvertRequest {
+  readonly files: readonly PickedFile[]
+  /** Letters, digits, `.`, `_`, `-`. Default: that of the picked file or folder. */
+  readonly name?: string
+  /** Letters, digits, `.`, `_`, `-`. Default `1`. */
+  readonly version?: string
+  /** Default `q4`, the smallest and on the CPU the fastest. */
+  readonly weights?: WeightForm
+  /** Positions. Default: the checkpoint's, and at most 8192. */
+  readonly contextLength?: number
+  /** Jinja source, instead of the checkpoint's own. */
+  readonly chatTemplate?: string
+  /** SPDX identifier. */
+  readonly license?: string
+  readonly description?: string
+}
+
 /** The models of a worker's weight store, loaded or not. Addresses are absolute. Progress of long work comes on `port`, as for `load`. */
 export interface ModelsApi {
   listStored(): Promise<Answer<readonly StoredModel[]>>
-  storedStatus(url: string): Promise<Answer<StoredModel>>
+  storedStatus(source: { readonly url: string } | HubSourceRequest): Promise<Answer<StoredModel>>
   prefetch(source: ModelSourceRequest, port: MessagePort): Promise<Answer<StoredModel>>
+  /** Makes a model and keeps it. */
+  convert(request: ConvertRequest, port: MessagePort): Promise<Answer<StoredModel>>
   verifyStored(url: string): Promise<Answer<Verification>>
   setPinned(url: string, isPinned: boolean): Promise<Answer<null>>
   evictStored(url: string): Promise<Answer<null>>
@@ -39,6 +65,8 @@ export interface StoredModel {
   readonly isPinned: boolean
   /** Last load or prefetch, in milliseconds since 1970. Absent: never. */
   readonly usedAt?: number
+  /** Of a repository of the Hugging Face hub: the commit, the dtype and why, what else there is. */
+  readonly hub?: HubOrigin
 }
 
 /** What reading a stored model again has found. Chunks that had rotted are fetched again by the next load. */

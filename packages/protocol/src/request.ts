@@ -19,7 +19,38 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly messages?: readonly ChatMessage[]
   /** Answers to one prompt, 1 to 64; they share the prompt's KV. Answer `i` is what the seed `seed + i` gives alone. Default 1. */
   readonly n?: number
+  /** Not together with `ignoreEos`. Default: anything may be said. */
+  readonly structuredOutputs?: StructuredOutputs
+  /**
+   * What each answer had said when the worker that computed it died; they go on behind it, and nothing is said twice. The client's own: it puts
+   * requests that were running to a new worker with this.
+   */
+  readonly resume?: readonly ResumedAnswer[]
 }
+
+export interface ResumedAnswer {
+  readonly tokens: readonly number[]
+}
+
+/**
+ * What an answer is held to, token by token, exactly one of these; vLLM's names. The answer ends when it is complete, unless `maxTokens` or the
+ * context ends it before. What cannot be held to is refused with `bad_request`.
+ */
+export interface StructuredOutputs {
+  /** A JSON schema, its JSON on one line. Which part of JSON schema: README, "Structured outputs". */
+  readonly json?: object | true
+  /** Any JSON object. */
+  readonly jsonObject?: true
+  /** A regular expression that the whole answer matches. */
+  readonly regex?: string
+  /** The answer is one of these. */
+  readonly choice?: readonly string[]
+  /** EBNF as GBNF writes it, from the rule `root`. */
+  readonly grammar?: string
+}
+
+/** A prompt whose tokens are asked for, without an answer. Exactly one of `prompt` and `messages`. */
+export type TokenizeRequest = Pick<GenerateRequest, 'model' | 'prompt' | 'messages'>
 
 /** When a request runs, for how long, and what it shares. */
 export interface SchedulingParams {
@@ -94,6 +125,8 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   promptTokens: true,
   messages: true,
   n: true,
+  structuredOutputs: true,
+  resume: true,
   priority: true,
   preempt: true,
   admission: true,

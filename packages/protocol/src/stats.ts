@@ -35,6 +35,7 @@ export interface ModelStats {
   readonly losses: number
   readonly recoveryMs: number
   readonly speculation: SpeculationStats
+  readonly requests: RequestDistributions
 }
 
 /**
@@ -59,4 +60,33 @@ export interface SpeculationStats {
   readonly acceptedTokens: number
   /** How often the first, second, … token of a draft was accepted. */
   readonly acceptedAt: readonly number[]
+}
+
+/** How the requests of a model were spread: of those that ended with `finish`, whatever the reason. */
+export interface RequestDistributions {
+  /** From submit to the first forward pass. */
+  readonly queueMs: Distribution
+  /** From submit to the first token. */
+  readonly firstTokenMs: Distribution
+  /** From the first forward pass to the first token. */
+  readonly prefillMs: Distribution
+  /** From the first token to the last word. */
+  readonly decodeMs: Distribution
+  /** From submit to the last word. */
+  readonly totalMs: Distribution
+  /** Mean time of a token but the first, of requests with one answer. */
+  readonly tokenMs: Distribution
+  readonly promptTokens: Distribution
+  /** Of all answers of a request together. */
+  readonly generatedTokens: Distribution
+}
+
+/** A histogram. Counters only grow. */
+export interface Distribution {
+  /** Largest value of each bucket, rising. */
+  readonly bounds: readonly number[]
+  /** Values in each bucket, and at last those that are larger than every bound. */
+  readonly counts: readonly number[]
+  readonly sum: number
+  readonly count: number
 }

@@ -2,6 +2,7 @@ import { Template } from '@huggingface/jinja'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import type { ChatMessage, TokenizerSpec } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import type { Vocabulary } from './grammar/grammar-calls.ts'
 
 /** Text to token ids and back, and conversations to text: the one door to Hugging Face's tokenizers and jinja. */
 export class Tokenizer {
@@ -9,27 +10,34 @@ export class Tokenizer {
   readonly #template: Template | undefined
   readonly #spec: TokenizerSpec
   readonly #special: Readonly<Record<string, string>>
+  readonly #byteKind: Vocabulary['kind']
 
   /**
-   * @param file the bytes of `tokenizer.json`, @param config those of `tokenizer_config.json`.
+   * @param file the bytes of `tokenizer.json`, @param config those of `tokenizer_config.json`, @param chatTemplate those of a
+   * template with a file of its own, which counts in place of the one in `config`.
    * Throws `bad_model` when either cannot be read.
    */
-  constructor(file: Uint8Array, config: Uint8Array, spec: TokenizerSpec) {
+  constructor(file: Uint8Array, config: Uint8Array, spec: TokenizerSpec, chatTemplate?: Uint8Array) {
     const settings = parse(config, spec.config) as {
       chat_template?: unknown
       bos_token?: unknown
       eos_token?: unknown
     }
     try {
-      this.#tokenizer = new HuggingFaceTokenizer(parse(file, spec.file), settings)
+      const tokenizer = parse(file, spec.file)
+      this.#tokenizer = new HuggingFaceTokenizer(tokenizer, settings)
+      this.#byteKind = byteKindOf(tokenizer)
     } catch (cause) {
       throw badFile(spec.file, cause)
     }
     try {
-      const template = settings.chat_template
-      this.#template = typeof template === 'string' ? new Template(template) : undefined
+      const template =
+        chatTemplate === undefined
+          ? templateOf(settings.chat_template)
+          : new TextDecoder().decode(chatTemplate)
+      this.#template = template === undefined ? undefined : new Template(template)
     } catch (cause) {
-      throw badFile(spec.config, cause)
+      throw badFile(spec.chatTemplate ?? spec.config, cause)
     }
     this.#spec = spec
     this.#special = { bos_token: tokenText(settings.bos_token), eos_token: tokenText(settings.eos_token) }
@@ -56,6 +64,26 @@ export class Tokenizer {
     })
   }
 
+  /** Every token as the file writes it, for a model with `vocabSize` of them; special ones, which are no text, as ''. */
+  vocabulary(vocabSize: number): Vocabulary {
+    const added = this.#tokenizer.get_added_tokens_decoder()
+    const tokens = Array.from({ length: vocabSize }, (_, id) =>
+      added.get(id)?.special === true ? '' : (this.#tokenizer.id_to_token(id) ?? ''),
+    )
+    return { tokens, kind: this.#byteKind, eosTokenIds: this.#spec.eosTokenIds }
+  }
+
+  /** What a token adds to a text, special ones written out: tokenizers strip the space before a text's first word, so it is decoded behind another. */
+  tokenText(token: number): string {
+    const decode = (tokens: readonly number[]) =>
+      this.#tokenizer.decode([...tokens], {
+        skip_special_tokens: false,
+        clean_up_tokenization_spaces: false,
+      })
+    const before = this.#tokenizer.encode('a', { add_special_tokens: false }).ids
+    return decode([...before, token]).slice(decode(before).length)
+  }
+
   /** A conversation as the prompt for its next answer. Throws `bad_request` when the model has no template or its template refuses. */
   renderChat(messages: readonly ChatMessage[]): string {
     if (this.#template === undefined) {
@@ -73,6 +101,22 @@ export class Tokenizer {
       })
     }
   }
+}
+
+/** As the decoder says that it turns tokens into bytes. */
+function byteKindOf({ decoder }: { decoder?: unknown }): Vocabulary['kind'] {
+  const text = JSON.stringify(decoder ?? null)
+  if (text.includes('"ByteLevel"')) return 'byte_level'
+  return /"(ByteFallback|Metaspace)"|▁/.test(text) ? 'byte_fallback' : 'raw'
+}
+
+/** One template, or several with names. */
+function templateOf(template: unknown): string | undefined {
+  if (typeof template === 'string') return template
+  if (!Array.isArray(template)) return undefined
+  const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[]
+  const chosen = named.find(({ name }) => name === 'default') ?? named[0]
+  return typeof chosen?.template === 'string' ? chosen.template : undefined
 }
 
 function parse(bytes: Uint8Array, name: string): object {

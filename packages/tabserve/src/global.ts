@@ -1,7 +1,7 @@
 import type { ClientOptions } from '@tabserve/client'
 import { Client } from '@tabserve/client'
 
-export { EngineError } from '@tabserve/client'
+export { EngineError, connect } from '@tabserve/client'
 
 const script = document.currentScript
 const base = script instanceof HTMLScriptElement && script.src !== '' ? script.src : document.baseURI
@@ -12,6 +12,7 @@ const beside = (file: string) => new URL(file, base).href
 export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
   return Client.create({
     worker: () => new Worker(beside('tabserve.worker.js'), { type: 'module', name: 'tabserve' }),
+    broker: (name) => new SharedWorker(beside('tabserve.broker.js'), { type: 'module', name }),
     assets: {
       mjs: beside('ort-wasm-simd-threaded.mjs'),
       wasm: beside('ort-wasm-simd-threaded.wasm'),
@@ -25,6 +26,7 @@ export function createClient(options: Partial<ClientOptions> = {}): Promise<Clie
           wasm: beside('ort-wasm-simd-threaded.asyncify.wasm'),
         },
       },
+      grammar: beside('xgrammar.js'),
       kernels: {
         plain: beside('kernels-plain.wasm'),
         relaxed: beside('kernels-relaxed.wasm'),

@@ -2,7 +2,7 @@ import { Client } from '@tabserve/client'
 import type { ClientOptions } from '@tabserve/client'
 import { assets } from '@tabserve/runtime/assets'
 
-export { Client, EngineError, Generation } from '@tabserve/client'
+export { Client, EngineError, Generation, connect } from '@tabserve/client'
 export type * from '@tabserve/client'
 
 /**
@@ -12,6 +12,7 @@ export type * from '@tabserve/client'
 export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
   return Client.create({
     worker: () => new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'tabserve' }),
+    broker: (name) => new SharedWorker(new URL('./broker.ts', import.meta.url), { type: 'module', name }),
     assets,
     ...options,
   })

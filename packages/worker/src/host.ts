@@ -1,19 +1,20 @@
 import { expose } from 'comlink'
-import type { Cancel } from '@tabserve/engine'
 import type { ModelRepository } from '@tabserve/runtime'
-import type { EngineApi, RequestCommand, RequestEvent } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
+import type { EngineApi } from '@tabserve/protocol'
+import { EngineError, answer } from '@tabserve/protocol'
 import { servesAsHelper } from '@tabserve/runtime'
 import { modelsApi } from './models-api.ts'
 import { openRepository } from './open-repository.ts'
-import { answer, withProgress } from './answer.ts'
+import { OpenRequests } from './open-requests.ts'
 import { Server } from './server.ts'
+import { withProgress } from './with-progress.ts'
 
-/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which helpers run too. */
+/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
 export function startWorker(): void {
   if (servesAsHelper()) return
   let server: Server | undefined
   let repository: ModelRepository | undefined
+  const requests = new OpenRequests()
   const ready = () => {
     if (server === undefined) throw notConfigured()
     return server
@@ -44,6 +45,8 @@ export function startWorker(): void {
     list: () => answer('backend_failed', () => ready().list()),
     describe: (model) => answer('backend_failed', () => ready().describe(model)),
     stats: (model) => answer('backend_failed', () => ready().stats(model)),
+    tokenize: (request) => answer('backend_failed', () => ready().tokenize(request)),
+    tokenTexts: (model, tokens) => answer('backend_failed', () => ready().tokenTexts(model, tokens)),
     resetPrefixCache: (model) =>
       answer('backend_failed', () => {
         ready().resetPrefixCache(model)
@@ -55,19 +58,10 @@ export function startWorker(): void {
           .clearCache(url)
           .then(() => null),
       ),
-    async submit(request, port) {
-      const emit = (event: RequestEvent) => {
-        port.postMessage(event)
-        if (event.type !== 'delta') port.close()
-      }
-      let cancel: Cancel = () => {}
-      port.onmessage = ({ data }: MessageEvent<RequestCommand>) => data.type === 'cancel' && cancel()
-      try {
-        cancel = ready().submit(request, emit)
-      } catch (error) {
-        emit({ type: 'error', error: toWireError(error, 'bad_request') })
-      }
-    },
+    submit: (request, port, id, isCancelled) =>
+      requests.open(id, port, (emit) => ready().submit(request, emit), isCancelled),
+    cancel: async (id) => requests.cancel(id),
+    pulse: async () => server?.pulse() ?? { busy: false, progress: 0 },
   }
   expose(api)
 }

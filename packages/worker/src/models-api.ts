@@ -1,15 +1,21 @@
 import type { ModelsApi } from '@tabserve/protocol'
+import { answer } from '@tabserve/protocol'
 import type { ModelRepository } from '@tabserve/runtime'
-import { answer, withProgress } from './answer.ts'
+import { convertModel } from './convert-model.ts'
+import { withProgress } from './with-progress.ts'
 
 /** The weight store's models, for the page. */
 export function modelsApi(repository: () => ModelRepository): ModelsApi {
   return {
     listStored: () => answer('storage', () => repository().list()),
-    storedStatus: (url) => answer('storage', () => repository().status(url)),
+    storedStatus: (source) => answer('storage', () => repository().status(source)),
     prefetch: (source, port) =>
       answer('storage', () =>
         withProgress(port, (onProgress, signal) => repository().prefetch(source, { onProgress, signal })),
+      ),
+    convert: (request, port) =>
+      answer('backend_failed', () =>
+        withProgress(port, (onProgress, signal) => convertModel(repository(), request, onProgress, signal)),
       ),
     verifyStored: (url) => answer('storage', () => repository().verify(url)),
     setPinned: (url, isPinned) =>

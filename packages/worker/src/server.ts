@@ -1,10 +1,15 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type {
+  CacheFacts,
   GenerateRequest,
   LoadProgress,
   LoadRequest,
+  Manifest,
   ModelInfo,
+  ModelSourceRequest,
   ModelStats,
+  Pulse,
+  TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
@@ -30,7 +35,7 @@ export class Server {
     this.#repository = repository
   }
 
-  /** Loads the model folder at `request.url`. A model of the same name and version is replaced once the new one is ready. */
+  /** Loads what the request names. A model of the same name and version is replaced once the new one is ready. */
   load(
     request: LoadRequest,
     onProgress: (progress: LoadProgress) => void,
@@ -62,6 +67,28 @@ export class Server {
     return this.#find(id).model.served.stats()
   }
 
+  /** Throws `model_not_loaded` or `bad_request`. */
+  tokenize(request: TokenizeRequest): readonly number[] {
+    return this.#find(request.model).model.served.tokenize(request)
+  }
+
+  /** Throws `model_not_loaded` or `bad_request`. */
+  tokenTexts(id: string, tokens: readonly number[]): readonly string[] {
+    return this.#find(id).model.served.tokenTexts(tokens)
+  }
+
+  /** How far everything is, for whoever watches over this worker. */
+  pulse(): Pulse {
+    const stats = [...this.#models.values()].map(({ model }) => model.served.stats())
+    return {
+      busy: stats.some(({ running, waiting }) => running + waiting > 0),
+      progress: stats.reduce(
+        (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
+        0,
+      ),
+    }
+  }
+
   /** Throws `model_not_loaded`. */
   resetPrefixCache(id: string): void {
     this.#find(id).model.served.resetPrefixCache()
@@ -81,18 +108,18 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    const { url, files, refresh = false } = request
-    const source = files === undefined ? { url } : { files }
+    const { url, files, hub, refresh = false } = request
+    const source = files !== undefined ? { files } : (hub ?? { url })
     const opened = await this.#repository.open(source, { signal, onProgress, refresh })
     const { manifest } = opened
-    const { served, report, ...facts } = await this.#make(opened, request, onProgress)
+    const { served, report, cache, ...facts } = await this.#make(opened, request, onProgress)
     const fetched = await this.#finish(opened, served)
     const info: ModelInfo = {
       ...facts,
       ...served.facts(),
       id: `${manifest.name}@${manifest.version}`,
       url: opened.address,
-      manifest,
+      manifest: withCache(manifest, cache),
       threads: this.device.report.threads,
       load: { ...fetched, ...report },
     }
@@ -109,7 +136,8 @@ export class Server {
   ): Promise<LoadedModel> {
     try {
       const { manifest, files } = opened
-      const model = { manifest, files, reopen: () => this.#reopen(opened) }
+      const reopen = () => this.#reopen(opened, request.hub ?? { url: opened.address })
+      const model = { manifest, files, reopen }
       return await TASKS[manifest.task](model, this.device, request, onProgress)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
@@ -120,12 +148,9 @@ export class Server {
   }
 
   /** The same files again: a stored model needs no network. Throws `bad_model` where another model lies at the address by now. */
-  async #reopen({ address, manifest }: OpenedModel): Promise<ModelFiles> {
+  async #reopen({ address, manifest }: OpenedModel, source: ModelSourceRequest): Promise<ModelFiles> {
     const { signal } = new AbortController()
-    const again = await this.#repository.open(
-      { url: address },
-      { signal, onProgress: () => {}, refresh: false },
-    )
+    const again = await this.#repository.open(source, { signal, onProgress: () => {}, refresh: false })
     if (JSON.stringify(again.manifest) === JSON.stringify(manifest)) return again.files
     throw new EngineError('bad_model', `Another model lies at ${address} than was loaded from there.`)
   }
@@ -158,4 +183,11 @@ export class Server {
 function infoOf({ info, model }: Entry): ModelInfo {
   const { runnerReason: _, placement: __, ...lasting } = info
   return { ...lasting, ...model.served.facts() }
+}
+
+/** The manifest says of a foreign graph what was found in it, whatever the folder's own says. */
+function withCache(manifest: Manifest, cache: CacheFacts | undefined): Manifest {
+  const { graph } = manifest
+  if (graph.kind !== 'decoder-onnx' || cache === undefined) return manifest
+  return { ...manifest, graph: { ...graph, cache } }
 }

@@ -1,119 +1,80 @@
-import type { Remote } from 'comlink'
-import { releaseProxy, transfer, wrap } from 'comlink'
-import type { Answer, DeviceReport, EngineApi, WorkerConfig } from '@tabserve/protocol'
+import type { DeviceReport, EngineApi, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import { Link } from './link.ts'
+import { watch } from './watch.ts'
 
-/**
- * One worker and the knowledge of whether it lives. Comlink's calls never settle when a worker dies; here they reject with
- * `engine_lost`, at once.
- */
+/** A load blocks the worker for as long as the model is large: nothing tells a stuck one from a slow one but time. */
+const LOAD_HANG_FACTOR = 6
+
+export interface WorkerLinkOptions extends Omit<WorkerConfig, 'lifeLock'> {
+  readonly worker: () => Worker
+  /** Milliseconds without a sign of life, or without progress while there is work, after which the worker is ended. */
+  readonly hangTimeoutMs: number
+}
+
+/** One worker, watched: it dies when it closes itself, is killed, throws where nobody catches, or is stuck. */
 export class WorkerLink {
+  readonly link: Link<EngineApi>
   readonly device: DeviceReport
   readonly #worker: Worker
-  readonly #api: Remote<EngineApi>
-  readonly #death: Death
+  #numLoads = 0
 
   /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
-  static async start(make: () => Worker, config: Omit<WorkerConfig, 'lifeLock'>): Promise<WorkerLink> {
+  static async start({ worker: make, hangTimeoutMs, ...config }: WorkerLinkOptions): Promise<WorkerLink> {
     const lifeLock = `tabserve-worker ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
     const worker = make()
-    const api = wrap<EngineApi>(worker)
-    const death = new Death()
+    const link = new Link<EngineApi>(worker)
     worker.addEventListener('error', (event) => {
       worker.terminate()
-      death.die(event.message || 'its script could not be loaded')
+      link.die(gone(event.message || 'its script could not be loaded'))
     })
     try {
-      const configured = death.race<Answer<DeviceReport>>(api.configure({ ...config, lifeLock }))
-      const device = unpack(await configured)
-      watch(lifeLock, death)
-      return new WorkerLink(worker, api, death, device)
+      const device = await link.call((api) => api.configure({ ...config, lifeLock }))
+      awaitLock(lifeLock, () => link.die(gone('it closed itself or was killed')))
+      return new WorkerLink(worker, link, device, hangTimeoutMs)
     } catch (error) {
       worker.terminate()
       throw error
     }
   }
 
-  private constructor(worker: Worker, api: Remote<EngineApi>, death: Death, device: DeviceReport) {
+  private constructor(worker: Worker, link: Link<EngineApi>, device: DeviceReport, hangTimeoutMs: number) {
     this.#worker = worker
-    this.#api = api
-    this.#death = death
+    this.link = link
     this.device = device
+    const stopWatching = watch({
+      hangTimeoutMs: () => hangTimeoutMs * (this.#numLoads > 0 ? LOAD_HANG_FACTOR : 1),
+      pulse: () => link.ask((api) => api.pulse()),
+      onHung: (problem) => this.terminate(problem),
+    })
+    link.onDeath(stopWatching)
   }
 
-  get alive(): boolean {
-    return this.#death.error === undefined
-  }
-
-  /** Calls the worker and takes its answer apart. Throws what the worker answers, or `engine_lost`. */
-  async call<T>(method: (api: Remote<EngineApi>) => Promise<Answer<T>>): Promise<T> {
-    if (this.#death.error !== undefined) throw this.#death.error
-    return unpack(await this.#death.race(method(this.#api)))
-  }
-
-  /** Sends something whose answer comes elsewhere. Throws `bad_request` when it cannot be cloned. */
-  async send(method: (api: Remote<EngineApi>) => Promise<void>): Promise<void> {
-    await this.#death.race(method(this.#api))
-  }
-
-  /** Calls `listener` once when the worker dies, at once when it is dead. Returns how to stop listening. */
-  onDeath(listener: (error: EngineError) => void): () => void {
-    return this.#death.listen(listener)
+  /** Runs a call that may block the worker for long. */
+  async loading<T>(call: () => Promise<T>): Promise<T> {
+    this.#numLoads++
+    try {
+      return await call()
+    } finally {
+      this.#numLoads--
+    }
   }
 
   /** Ends the worker; everything that waits for it fails with `engine_lost`. */
   terminate(reason: string): void {
-    if (!this.alive) return
+    if (!this.link.alive) return
     this.#worker.terminate()
-    this.#api[releaseProxy]()
-    this.#death.die(reason)
+    this.link.release()
+    this.link.die(gone(reason))
   }
 }
 
-/** A port that moves to the worker with the call that it is an argument of. */
-export function handOver(port: MessagePort): MessagePort {
-  return transfer(port, [port])
-}
-
-/** A worker's end: happens at most once, and everybody who waits hears of it. */
-class Death {
-  error: EngineError | undefined
-  readonly #listeners = new Set<(error: EngineError) => void>()
-
-  die(reason: string): void {
-    if (this.error !== undefined) return
-    this.error = new EngineError(
-      'engine_lost',
-      `The worker is gone: ${reason}. Load the model again to go on.`,
-    )
-    for (const listener of this.#listeners) listener(this.error)
-    this.#listeners.clear()
-  }
-
-  listen(listener: (error: EngineError) => void): () => void {
-    if (this.error === undefined) this.#listeners.add(listener)
-    else listener(this.error)
-    return () => this.#listeners.delete(listener)
-  }
-
-  async race<T>(call: Promise<T>): Promise<T> {
-    let stop = () => {}
-    const death = new Promise<never>((_, reject) => (stop = this.listen(reject)))
-    try {
-      return await Promise.race([call, death])
-    } finally {
-      stop()
-    }
-  }
-}
-
-/** Waits for the lock that the worker holds while it lives: no event tells of a worker that closed itself or was killed. */
-function watch(lifeLock: string, death: Death): void {
+/** Calls `onFree` when whoever holds the lock is gone: no event tells of a worker, or tab, that closed itself or was killed. */
+export function awaitLock(name: string, onFree: () => void): void {
   // Insecure pages have no Web Locks; there only the worker's `error` event speaks.
-  void navigator.locks?.request(lifeLock, () => death.die('it closed itself or was killed')).catch(() => {})
+  void navigator.locks?.request(name, onFree).catch(() => {})
 }
 
-function unpack<T>(answer: Answer<T>): T {
-  if (answer.ok) return answer.value
-  throw EngineError.fromWire(answer.error)
+function gone(reason: string): EngineError {
+  return new EngineError('engine_lost', `The worker is gone: ${reason}. Load the model again to go on.`)
 }

@@ -1,7 +1,6 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { ConvertError } from '../convert-error.ts'
 
-/** A file that is read in pieces, where they are needed. */
+/** A file that is read in pieces, where they are needed. Reading waits: weights are pulled by code that computes, piece by piece. */
 export interface ByteSource {
   readonly name: string
   readonly bytes: number
@@ -10,31 +9,6 @@ export interface ByteSource {
   dispose(): void
 }
 
-export class FileSource implements ByteSource {
-  readonly name: string
-  readonly bytes: number
-  readonly #file: number
-
-  constructor(path: string) {
-    this.name = path
-    this.#file = openSync(path, 'r')
-    this.bytes = fstatSync(this.#file).size
-  }
-
-  read(offset: number, length: number): Uint8Array<ArrayBuffer> {
-    if (offset + length > this.bytes)
-      throw new ConvertError(`${this.name} ends at ${this.bytes} bytes; it is cut off`)
-    const bytes = new Uint8Array(length)
-    let done = 0
-    while (done < length) {
-      const count = readSync(this.#file, bytes, done, length - done, offset + done)
-      if (count === 0) throw new ConvertError(`${this.name} became shorter while it was read`)
-      done += count
-    }
-    return bytes
-  }
-
-  dispose(): void {
-    closeSync(this.#file)
-  }
+export function cutOff({ name, bytes }: Pick<ByteSource, 'name' | 'bytes'>): ConvertError {
+  return new ConvertError(`${name} ends at ${bytes} bytes; it is cut off`, { kind: 'damaged', file: name })
 }

@@ -93,7 +93,8 @@ function isIndex(value: unknown): boolean {
 }
 
 function notSafetensors(source: ByteSource, reason: string): ConvertError {
-  return new ConvertError(`${source.name} cannot be read as safetensors: ${reason}`)
+  const message = `${source.name} cannot be read as safetensors: ${reason}`
+  return new ConvertError(message, { kind: 'damaged', file: source.name })
 }
 
 /** What the reference implementation allows. */

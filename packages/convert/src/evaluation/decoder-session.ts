@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DecoderGraph, Manifest } from '@tabserve/protocol'
+import type { DecoderGraph } from '@tabserve/protocol'
 import * as ort from 'onnxruntime-web/wasm'
+import type { ConvertedManifest } from '../make-model.ts'
 
 /** A converted model on onnxruntime-web's wasm provider in Node, with its KV cache: the smallest thing that can decode. */
 export class DecoderSession {
@@ -17,7 +18,7 @@ export class DecoderSession {
   static async open(folder: string): Promise<DecoderSession> {
     ort.env.logLevel = 'error'
     ort.env.wasm.numThreads = 1
-    const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as Manifest
+    const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as ConvertedManifest
     const { graph } = manifest
     const bytes = async (path: string): Promise<Uint8Array> =>
       new Uint8Array(await readFile(join(folder, path)))

@@ -111,7 +111,10 @@ function checkedRange(
   // A product of huge sizes is imprecise, and larger than any file all the same.
   const end = dataBegin + offset + (weights / format.weights) * format.bytes
   if (!(end <= source.bytes))
-    throw new ConvertError(`${said} lies outside the file: it is cut off or damaged`)
+    throw new ConvertError(`${said} lies outside the file: it is cut off or damaged`, {
+      kind: 'damaged',
+      file: source.name,
+    })
   return dataBegin + offset
 }
 

@@ -47,7 +47,8 @@ export class GgufReader {
   }
 
   damaged(reason: string): ConvertError {
-    return new ConvertError(`${this.#source.name} cannot be read as GGUF: ${reason}`)
+    const message = `${this.#source.name} cannot be read as GGUF: ${reason}`
+    return new ConvertError(message, { kind: 'damaged', file: this.#source.name })
   }
 
   #array(depth: number): GgufValue {

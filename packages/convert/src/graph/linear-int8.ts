@@ -3,6 +3,7 @@ import { bytesOf } from '../onnx/tensor-data.ts'
 import { quantizeInt8, restoreInt8 } from '../quantization/int8.ts'
 import type { QuantizationError } from '../quantization/report.ts'
 import type { LinearForm, LinearOptions } from './linear.ts'
+import { rowRanges } from './matrix.ts'
 import type { Matrix } from './matrix.ts'
 import { transposed } from './transpose.ts'
 
@@ -126,11 +127,15 @@ export class Int8Linear implements LinearForm {
       listed: { dtype: 'int8', shape: [parts, columns, width] },
       *produce() {
         for (let begin = 0; begin < rows; begin += width) {
-          const original = matrix.read(begin, begin + width)
-          const part = quantizeInt8(original, columns)
-          error.add(name, original, restoreInt8(part))
-          scales.set(part.scales, begin)
-          yield bytesOf(transposed(part.values, width, columns))
+          const values = new Int8Array(width * columns)
+          for (const [from, to] of rowRanges({ rows: width, columns })) {
+            const original = matrix.read(begin + from, begin + to)
+            const some = quantizeInt8(original, columns)
+            error.add(name, original, restoreInt8(some))
+            values.set(some.values, from * columns)
+            scales.set(some.scales, begin + from)
+          }
+          yield bytesOf(transposed(values, width, columns))
         }
       },
     })

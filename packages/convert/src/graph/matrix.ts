@@ -22,12 +22,15 @@ export function matrixOf(name: string, rows: number, columns: number, data: Floa
 }
 
 /** Row ranges of a few megabytes that cover the matrix. */
-export function* rowRanges({ rows, columns }: Matrix): Generator<readonly [begin: number, end: number]> {
+export function* rowRanges({
+  rows,
+  columns,
+}: Pick<Matrix, 'rows' | 'columns'>): Generator<readonly [begin: number, end: number]> {
   const step = Math.max(1, Math.trunc(ELEMENTS_AT_ONCE / columns))
   for (let begin = 0; begin < rows; begin += step) yield [begin, Math.min(rows, begin + step)]
 }
 
-const ELEMENTS_AT_ONCE = 4 << 20
+const ELEMENTS_AT_ONCE = 1 << 20
 
 /** Matrices with the same inputs stacked into one, so that a graph reads the activations once. */
 export function stack(name: string, matrices: readonly Matrix[]): Matrix {

@@ -1,10 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import type { SourceFolder } from '../checkpoint/source-folder.ts'
+import { readJson, readText } from '../checkpoint/source-folder.ts'
 import { ConvertError } from '../convert-error.ts'
 import { vocabularyTokenizer } from '../tokenizer/model-tokenizer.ts'
 import type { ModelTokenizer } from '../tokenizer/model-tokenizer.ts'
 import { readTokenizer } from '../tokenizer/read-tokenizer.ts'
-import { readJson } from './weights.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -13,17 +12,16 @@ type Json = Readonly<Record<string, unknown>>
  * the latter where it has a file of its own; or a SentencePiece `tokenizer.model`, where there is nothing newer.
  */
 export function readHuggingFaceTokenizer(
-  folder: string,
+  folder: SourceFolder,
   contextLength: number,
   chatTemplate: string | undefined,
 ): ModelTokenizer {
-  const config = optionalJson(join(folder, 'tokenizer_config.json'))
+  const config = optionalJson(folder, 'tokenizer_config.json')
   const template = chatTemplate ?? templateOf(folder, config)
   const eosTokenIds = endTokens(folder)
-  const path = join(folder, 'tokenizer.json')
-  if (!existsSync(path)) return { ...fromSentencePiece(folder, contextLength, template), ...eosTokenIds }
-  const json = readFileSync(path, 'utf8')
-  const tokenizer = asRecord(readJson(path))
+  if (!folder.has(TOKENIZER)) return { ...fromSentencePiece(folder, contextLength, template), ...eosTokenIds }
+  const json = readText(folder, TOKENIZER)
+  const tokenizer = asRecord(readJson(folder, TOKENIZER))
   const first = firstToken(tokenizer)
   const bosTokenId = first ?? idOf(tokenizer, tokenText(config['bos_token']))
   const written = { ...config, chat_template: template }
@@ -37,19 +35,21 @@ export function readHuggingFaceTokenizer(
 }
 
 function fromSentencePiece(
-  folder: string,
+  folder: SourceFolder,
   contextLength: number,
   template: string | undefined,
 ): ModelTokenizer {
-  const path = join(folder, 'tokenizer.model')
-  if (!existsSync(path)) throw new ConvertError(`${folder} has neither tokenizer.json nor tokenizer.model`)
-  return vocabularyTokenizer(readTokenizer(readFileSync(path)), contextLength, template)
+  if (!folder.has(SENTENCEPIECE)) {
+    const message = `${folder.name} has neither ${TOKENIZER} nor ${SENTENCEPIECE}`
+    throw new ConvertError(message, { kind: 'missing', file: TOKENIZER })
+  }
+  return vocabularyTokenizer(readTokenizer(folder.read(SENTENCEPIECE)), contextLength, template)
 }
 
 /** Ids that end an answer: what is said for generation, else for the model; a number or several. */
-function endTokens(folder: string): { readonly eosTokenIds?: readonly number[] } {
+function endTokens(folder: SourceFolder): { readonly eosTokenIds?: readonly number[] } {
   for (const file of ['generation_config.json', 'config.json']) {
-    const eos = optionalJson(join(folder, file))['eos_token_id']
+    const eos = optionalJson(folder, file)['eos_token_id']
     const ids = Array.isArray(eos) ? eos : [eos]
     if (ids.length > 0 && ids.every((id) => Number.isSafeInteger(id) && id >= 0))
       return { eosTokenIds: ids as number[] }
@@ -65,9 +65,8 @@ function eosOf(tokenizer: Json, config: Json): number[] {
 }
 
 /** Newer folders keep the template in a file; older ones in the configuration, as one text or as several with names. */
-function templateOf(folder: string, config: Json): string | undefined {
-  const path = join(folder, 'chat_template.jinja')
-  if (existsSync(path)) return readFileSync(path, 'utf8')
+function templateOf(folder: SourceFolder, config: Json): string | undefined {
+  if (folder.has(TEMPLATE)) return readText(folder, TEMPLATE)
   const template = config['chat_template']
   if (typeof template === 'string') return template
   if (!Array.isArray(template)) return undefined
@@ -103,10 +102,14 @@ function tokenText(token: unknown): string | undefined {
   return typeof content === 'string' ? content : undefined
 }
 
-function optionalJson(path: string): Json {
-  return existsSync(path) ? asRecord(readJson(path)) : {}
+function optionalJson(folder: SourceFolder, file: string): Json {
+  return folder.has(file) ? asRecord(readJson(folder, file)) : {}
 }
 
 function asRecord(value: unknown): Json {
   return typeof value === 'object' && value !== null ? (value as Json) : {}
 }
+
+const TOKENIZER = 'tokenizer.json'
+const SENTENCEPIECE = 'tokenizer.model'
+const TEMPLATE = 'chat_template.jinja'

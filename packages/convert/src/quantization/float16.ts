@@ -1,12 +1,23 @@
 /** IEEE half precision, bits in a Uint16Array: what JavaScript has no array for on Node 20. */
 export function toFloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
-  return Uint16Array.from(bits, halfOf)
+  const halves = new Uint16Array(bits.length)
+  for (let i = 0; i < bits.length; i++) halves[i] = halfOf(bits[i]!) // `from` takes ten times as long, and memory
+  return halves
 }
 
 /** Exact. */
 export function fromFloat16(halves: Uint16Array): Float32Array {
-  return Float32Array.from(halves, floatOf)
+  const floats = new Float32Array(halves.length)
+  const bits = new Uint32Array(floats.buffer)
+  for (let i = 0; i < halves.length; i++) {
+    const half = halves[i]!
+    const exponent = half & 0x7c00
+    // A power for each number takes ten times as long; zeros, subnormal and infinite numbers are few.
+    if (exponent === 0 || exponent === 0x7c00) floats[i] = floatOf(half)
+    else bits[i] = ((half & 0x8000) << 16) | (((half & 0x7fff) + 0x1c000) << 13)
+  }
+  return floats
 }
 
 /** The number that these 16 bits mean. */

@@ -1,5 +1,8 @@
 import { batching } from './batching.ts'
 import { context } from './context.ts'
+import { control } from './control.ts'
+import { convert } from './convert.ts'
+import { doors } from './doors.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
 import { sampling } from './sampling.ts'
@@ -10,6 +13,9 @@ import { weights } from './weights.ts'
 export const SUITES: Readonly<Record<string, Suite>> = {
   batching,
   context,
+  control,
+  convert,
+  doors,
   kernels,
   sampling,
   webgpu,

@@ -30,6 +30,7 @@ export async function tokenGaps(
       eosTokenIds: [],
       now: () => performance.now(),
       breathe: () => breath.take(),
+      sleep: () => Promise.reject(new Error('no answer here waits for a grammar')),
       randomSeed: () => 1,
     },
     { maxWaiting: numAnswers, targetGapMs: 100, speculation: 'off' },

@@ -1,6 +1,7 @@
 import { kernelAssets } from '@tabserve/kernels/assets'
 import type { WorkerAssets } from '@tabserve/protocol'
+import { grammarAsset } from '../grammar/xgrammar-asset.ts'
 import { ortAssets } from './ort-assets.ts'
 
 /** Where the bundler put the files that a worker fetches. */
-export const assets: WorkerAssets = { ...ortAssets, kernels: kernelAssets }
+export const assets: WorkerAssets = { ...ortAssets, kernels: kernelAssets, grammar: grammarAsset }

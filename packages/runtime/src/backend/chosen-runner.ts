@@ -1,5 +1,5 @@
 import type { ModelRunner } from '@tabserve/engine'
-import type { GpuPlacement, RunnerName } from '@tabserve/protocol'
+import type { CacheFacts, GpuPlacement, KvType, RunnerName } from '@tabserve/protocol'
 
 /** A decoder that runs, and what runs it. */
 export interface ChosenRunner {
@@ -9,6 +9,10 @@ export interface ChosenRunner {
   readonly reason?: string
   /** Bytes of the KV cache at its largest. */
   readonly maxKvBytes: number
+  /** How it keeps KV. */
+  readonly kvType: KvType
+  /** What was found in a foreign graph. */
+  readonly cache?: CacheFacts
   /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */
   readonly heapBytes?: number
   /** Only of one on the GPU. */

@@ -1,4 +1,4 @@
-import type { DecoderGraph, DeviceChoice, DeviceName, MachineFacts, RunnerName } from '@tabserve/protocol'
+import type { DeviceChoice, DeviceName, MachineFacts, Manifest, RunnerName } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
 /** What a load asks for. */
@@ -12,7 +12,7 @@ export interface Wanted {
  * measured. Throws `bad_request` where device and runner contradict each other.
  */
 export function chooseByFacts(
-  graph: DecoderGraph,
+  graph: Manifest['graph'],
   { device, runner }: Wanted,
   facts: MachineFacts,
 ): DeviceChoice | undefined {
@@ -31,10 +31,11 @@ export function chooseByFacts(
 }
 
 /** Why a model is better not even tried on this GPU. */
-function problemOfGpu({ weights }: DecoderGraph, { gpu }: MachineFacts): string | undefined {
+function problemOfGpu(graph: Manifest['graph'], { gpu }: MachineFacts): string | undefined {
+  if (graph.kind === 'decoder-onnx') return "somebody else's graph runs on the CPU"
   if ('missing' in gpu) return gpu.missing
   const name = [gpu.vendor, gpu.architecture].join(' ')
   if (gpu.isSoftware) return `the adapter (${name}) is software: a CPU that pretends to be a GPU`
-  if (weights === 'int8') return 'int8 weights have no fast product on WebGPU'
+  if (graph.weights === 'int8') return 'int8 weights have no fast product on WebGPU'
   return undefined
 }

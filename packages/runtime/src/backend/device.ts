@@ -3,6 +3,7 @@ import type {
   DeviceChoice,
   DeviceReport,
   MachineFacts,
+  Manifest,
   RunnerName,
   WorkerConfig,
 } from '@tabserve/protocol'
@@ -16,6 +17,7 @@ import { chooseByFacts } from './device-choice.ts'
 import { HeapRunner } from './heap-runner.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
 import { KernelDevice } from './kernels/kernel-device.ts'
+import { backendFailed, creating, messageOf } from './backend-failure.ts'
 import type { OrtModule } from './ort-module.ts'
 import { startOrt } from './ort-module.ts'
 import { probeFailure } from './ort-probe.ts'
@@ -57,25 +59,26 @@ export class Device {
    * @param model tells apart models whose verdicts are kept.
    */
   async choose(
-    graph: DecoderGraph,
+    graph: Manifest['graph'],
     files: ModelFiles,
     wanted: Wanted,
     options: RunnerOptions,
     model: string,
     onRead: () => void,
   ): Promise<{ chosen: ChosenRunner; choice: DeviceChoice }> {
-    const facts = await this.#facts(wanted)
+    const facts = await this.#facts(graph, wanted)
     const known = chooseByFacts(graph, wanted, facts) ?? (await this.#kept(model, facts))
     if (known === undefined) return this.#measure(graph, files, options, model, facts, onRead)
     const runner = known.device === 'webgpu' ? 'webgpu' : wanted.runner
     return { chosen: await this.createRunner(graph, files, runner, options, onRead), choice: known }
   }
 
-  async #facts({ device, runner }: Wanted): Promise<MachineFacts> {
+  async #facts(graph: Manifest['graph'], { device, runner }: Wanted): Promise<MachineFacts> {
     const { cores, threads, crossOriginIsolated } = this.report
     // To ask for an adapter starts a process: not where nobody wants it.
     const isCpuAsked = device === 'wasm' || (runner !== 'auto' && runner !== 'webgpu')
-    const gpu = isCpuAsked ? { missing: 'nobody asked for it' } : await this.#gpu.facts()
+    const isCpu = isCpuAsked || graph.kind === 'decoder-onnx'
+    const gpu = isCpu ? { missing: 'nobody asked for it' } : await this.#gpu.facts()
     const { deviceMemory } = navigator as { deviceMemory?: number } // Chromium's own
     return { gpu, cores, threads, crossOriginIsolated, memoryGb: deviceMemory }
   }
@@ -86,7 +89,7 @@ export class Device {
   }
 
   async #measure(
-    graph: DecoderGraph,
+    graph: Manifest['graph'],
     files: ModelFiles,
     options: RunnerOptions,
     model: string,
@@ -118,6 +121,11 @@ export class Device {
     return this.#verdicts
   }
 
+  /** Address of XGrammar. */
+  get grammarScript(): string {
+    return this.#assets.grammar
+  }
+
   /**
    * Makes a decoder's runner: the kernels where they cover it, else onnxruntime. Throws `bad_model` when the graph is refused, `backend_failed`
    * when what should run it does not start.
@@ -125,13 +133,18 @@ export class Device {
    * @param mode how one on the GPU computes; for benchmarks.
    */
   async createRunner(
-    graph: DecoderGraph,
+    graph: Manifest['graph'],
     files: ModelFiles,
     wanted: RunnerName | 'auto',
     options: RunnerOptions,
     onRead: () => void = () => {},
     mode?: GpuMode,
   ): Promise<ChosenRunner> {
+    if (graph.kind === 'decoder-onnx') {
+      const { createForeign } = await import('./foreign/create-foreign.ts')
+      const engines = { heap: () => this.#startHeap(), public: () => this.#startPublic() }
+      return createForeign(engines, graph, files, wanted, options, onRead)
+    }
     if (wanted === 'webgpu')
       return creating(graph, this.#gpu.createRunner(graph, files, options, onRead, mode))
     const problem = kernelsProblem(graph)
@@ -174,7 +187,7 @@ export class Device {
     }
     const room = rowRoomOf(graph, options)
     const runner = await creating(graph, HeapRunner.create(module, graph, files, room))
-    return { runner, name: 'heap', maxKvBytes: maxRowBytes(graph, room) }
+    return { runner, name: 'heap', maxKvBytes: maxRowBytes(graph, room), kvType: 'float32' }
   }
 
   async #throughPublic(
@@ -186,7 +199,7 @@ export class Device {
     const { PublicRunner } = await import('./public-runner.ts')
     const room = rowRoomOf(graph, options)
     const runner = await creating(graph, PublicRunner.create(ort, graph, files, room))
-    return { runner, name: 'public', maxKvBytes: maxRowBytes(graph, room) }
+    return { runner, name: 'public', maxKvBytes: maxRowBytes(graph, room), kvType: 'float32' }
   }
 
   #startHeap(): Promise<OrtModule> {
@@ -218,25 +231,4 @@ export class Device {
 function verdictKey(model: string, { gpu, threads }: MachineFacts): string {
   const adapter = 'missing' in gpu ? '' : [gpu.vendor, gpu.architecture, gpu.description].join(' ')
   return [model, adapter, `${threads} threads`, navigator.userAgent].join(' | ')
-}
-
-async function creating<T>(graph: DecoderGraph, runner: Promise<T>): Promise<T> {
-  try {
-    return await runner
-  } catch (error) {
-    if (error instanceof EngineError) throw error
-    const message = `onnxruntime cannot run ${graph.file}: ${messageOf(error)}`
-    throw new EngineError('bad_model', message, { file: graph.file, cause: error })
-  }
-}
-
-function backendFailed(error: unknown): EngineError {
-  const advice = "Check that the worker can fetch onnxruntime's .mjs and .wasm from the `assets` addresses."
-  return new EngineError('backend_failed', `onnxruntime did not start: ${messageOf(error)}. ${advice}`, {
-    cause: error,
-  })
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -2,10 +2,9 @@ import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabse
 import type { DecoderGraph } from '@tabserve/protocol'
 import type { Batch, DecoderFiles } from './decoder-io.ts'
 import { INPUT, LOGITS, checkNames, kvNames, layOut, outputsOfRuns } from './decoder-io.ts'
+import { HeapKv } from './heap-kv.ts'
 import type { TensorHandle } from './heap-session.ts'
 import { ELEMENT, HeapSession, allocate, heapTensor } from './heap-session.ts'
-import type { KvShape } from './kv-layout.ts'
-import { capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from './kv-layout.ts'
 import type { OrtModule } from './ort-module.ts'
 import type { RowRoom } from './runner-options.ts'
 import { capabilitiesOf } from './runner-options.ts'
@@ -50,7 +49,8 @@ export class HeapRunner implements ModelRunner {
     this.#module = module
     this.#session = session
     this.#graph = graph
-    this.#kv = new HeapKv(module, graph, options)
+    const { kvHeads, headDim } = graph
+    this.#kv = new HeapKv(module, { ...kvNames(graph.layers), kvHeads, headDim, dtype: 'float32' }, options)
     const { rows, maxTokensPerStep } = options
     this.#maxIds = Math.max(rows, maxTokensPerStep)
     this.#integers = allocate(module, 4 * (2 * this.#maxIds + rows + 1))
@@ -122,106 +122,4 @@ export class HeapRunner implements ModelRunner {
     this.#logits = larger
     this.#logitsCapacity = count
   }
-}
-
-/** K and V of every layer, one cache each, and the tensors over their rows. */
-class HeapKv {
-  readonly #module: OrtModule
-  readonly #graph: DecoderGraph
-  readonly #options: RowRoom
-  readonly #names: ReturnType<typeof kvNames>
-  #shape: KvShape
-  #pointers: readonly number[]
-  /** Both `past_key_values.0.key` and `present.0.key` lead to the same memory. */
-  readonly #memory = new Map<string, number>()
-  readonly #tensors = new Map<string, TensorHandle>()
-
-  constructor(module: OrtModule, graph: DecoderGraph, options: RowRoom) {
-    this.#module = module
-    this.#graph = graph
-    this.#options = options
-    this.#names = kvNames(graph.layers)
-    this.#shape = kvShapeOf(graph, options.rows, capacityFor(1, options.contextLength))
-    this.#pointers = this.#allocate(this.#shape)
-    this.#point()
-  }
-
-  get bytes(): number {
-    return this.#pointers.length * bytesOf(this.#shape)
-  }
-
-  /** Makes room for `length` positions a row. Throws when the heap cannot grow; what there was is then as it was. */
-  reserve(length: number): void {
-    const { rows, contextLength } = this.#options
-    if (length <= this.#shape.capacity) return
-    const larger = kvShapeOf(this.#graph, rows, capacityFor(length, contextLength))
-    const pointers = this.#allocate(larger)
-    this.#pointers.forEach((pointer, index) => {
-      const target = this.#floats(pointers[index] ?? 0, larger)
-      moveRows(this.#floats(pointer, this.#shape), this.#shape, target, larger.capacity)
-    })
-    this.dispose()
-    this.#shape = larger
-    this.#pointers = pointers
-    this.#point()
-  }
-
-  copy(copies: readonly KvCopy[]): void {
-    for (const pointer of this.#pointers) copyRows(this.#floats(pointer, this.#shape), this.#shape, copies)
-  }
-
-  /** The tensor [numRows, kvHeads, capacity, headDim] that begins at a batch's first row; made once, kept. */
-  tensor(name: string, { firstRow, numRows }: Batch): TensorHandle {
-    const memory = this.#memory.get(name)
-    if (memory === undefined) throw new Error(`the graph has an input or output that we do not know: ${name}`)
-    const rowBytes = 4 * rowSizeOf(this.#shape)
-    const pointer = memory + firstRow * rowBytes
-    const key = `${pointer}×${numRows}`
-    const known = this.#tensors.get(key)
-    if (known !== undefined) return known
-    const { heads, capacity, size } = this.#shape
-    const dims = [numRows, heads, capacity, size]
-    const tensor = heapTensor(this.#module, ELEMENT.float32, pointer, numRows * rowBytes, dims)
-    this.#tensors.set(key, tensor)
-    return tensor
-  }
-
-  dispose(): void {
-    for (const tensor of this.#tensors.values()) this.#module._OrtReleaseTensor(tensor)
-    this.#tensors.clear()
-    for (const pointer of this.#pointers) this.#module._free(pointer)
-  }
-
-  #allocate(shape: KvShape): readonly number[] {
-    const pointers: number[] = []
-    try {
-      for (const _ of this.#names.past) {
-        const pointer = allocate(this.#module, bytesOf(shape))
-        pointers.push(pointer)
-        // Positions behind a row's length are never read as values, but 0 × NaN would be NaN.
-        this.#floats(pointer, shape).fill(0)
-      }
-      return pointers
-    } catch (error) {
-      for (const pointer of pointers) this.#module._free(pointer)
-      throw error
-    }
-  }
-
-  #point(): void {
-    const { past, present } = this.#names
-    this.#pointers.forEach((pointer, index) => {
-      this.#memory.set(past[index] ?? '', pointer)
-      this.#memory.set(present[index] ?? '', pointer)
-    })
-  }
-
-  /** Taken anew each time: the heap may have grown. */
-  #floats(pointer: number, shape: KvShape): Float32Array {
-    return new Float32Array(this.#module.HEAPU8.buffer, pointer, shape.rows * rowSizeOf(shape))
-  }
-}
-
-function bytesOf(shape: KvShape): number {
-  return 4 * shape.rows * rowSizeOf(shape)
 }

@@ -5,7 +5,7 @@ import { lastError } from './ort-module.ts'
 export type TensorHandle = number
 
 /** onnxruntime's element types, by their C number. */
-export const ELEMENT = { float32: 1, int32: 6 } as const
+export const ELEMENT = { float32: 1, int32: 6, int64: 7, float16: 10 } as const
 
 const OPTIMIZE_ALL = 99
 const SEQUENTIAL = 0

@@ -1,10 +1,15 @@
 import type { KvCopy } from '@tabserve/engine'
-import type { DecoderGraph } from '@tabserve/protocol'
 
 /** Capacity that a KV cache begins with; it doubles from there. */
 const FIRST_CAPACITY = 128
 
-/** One K or V cache: float32 [rows, heads, capacity, size]. */
+/** What a cache is made of; a Uint16Array holds the bits of halves. */
+export type KvElements = Float32Array | Uint16Array
+
+/** Bytes of one element. */
+export const KV_BYTES = { float32: 4, float16: 2 } as const
+
+/** One K or V cache: [rows, heads, capacity, size]. */
 export interface KvShape {
   readonly rows: number
   readonly heads: number
@@ -13,11 +18,17 @@ export interface KvShape {
   readonly size: number
 }
 
-export function kvShapeOf({ kvHeads, headDim }: DecoderGraph, rows: number, capacity: number): KvShape {
+/** What a decoder's graph says of its caches. */
+export interface KvHeads {
+  readonly kvHeads: number
+  readonly headDim: number
+}
+
+export function kvShapeOf({ kvHeads, headDim }: KvHeads, rows: number, capacity: number): KvShape {
   return { rows, heads: kvHeads, capacity, size: headDim }
 }
 
-/** Floats of one row. */
+/** Elements of one row. */
 export function rowSizeOf({ heads, capacity, size }: KvShape): number {
   return heads * capacity * size
 }
@@ -28,7 +39,7 @@ export function capacityFor(length: number, contextLength: number): number {
 }
 
 /** Carries out copies within one cache. */
-export function copyRows(cache: Float32Array, shape: KvShape, copies: readonly KvCopy[]): void {
+export function copyRows(cache: KvElements, shape: KvShape, copies: readonly KvCopy[]): void {
   const { heads, capacity, size } = shape
   for (const { from, to, numTokens, swap } of copies) {
     const length = numTokens * size
@@ -43,7 +54,7 @@ export function copyRows(cache: Float32Array, shape: KvShape, copies: readonly K
 }
 
 /** Moves what a cache holds into a larger one, which must be zero. */
-export function moveRows(from: Float32Array, shape: KvShape, to: Float32Array, capacity: number): void {
+export function moveRows(from: KvElements, shape: KvShape, to: KvElements, capacity: number): void {
   const pieces = shape.rows * shape.heads
   const length = shape.capacity * shape.size
   for (let piece = 0; piece < pieces; piece++)

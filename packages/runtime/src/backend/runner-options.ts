@@ -1,6 +1,8 @@
 import type { Capabilities } from '@tabserve/engine'
-import type { DecoderGraph, KvType } from '@tabserve/protocol'
+import type { KvType } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import type { KvHeads } from './kv-layout.ts'
+import { KV_BYTES } from './kv-layout.ts'
 
 /** How much a runner is asked to hold. */
 export interface RunnerOptions {
@@ -13,6 +15,14 @@ export interface RunnerOptions {
   /** Most bytes for KV. */
   readonly kvBudgetBytes: number
   readonly kvType: KvType
+  /** Most bytes for the logits of one pass of the kernels; a step that wants more takes several. Default 64 MiB. */
+  readonly logitsBytes?: number
+}
+
+type KvDtype = keyof typeof KV_BYTES
+
+interface KvGeometry extends KvHeads {
+  readonly layers: number
 }
 
 /** How much room a runner makes whose KV lies in rows. */
@@ -25,14 +35,17 @@ export interface RowRoom {
   readonly maxTokensPerStep: number
 }
 
-/** As many rows as the budget holds. Throws `bad_request` where it holds none, or where KV is wanted as onnxruntime's graphs do not keep it. */
-export function rowRoomOf(graph: DecoderGraph, options: RunnerOptions): RowRoom {
+/**
+ * As many rows as the budget holds. Throws `bad_request` where it holds none, or where KV is wanted as the graph does not keep it; `float32` is
+ * wanted by everybody who wants nothing.
+ */
+export function rowRoomOf(graph: KvGeometry, options: RunnerOptions, dtype: KvDtype = 'float32'): RowRoom {
   const { maxRunning, contextLength, maxTokensPerStep, kvBudgetBytes, kvType } = options
-  if (kvType !== 'float32') {
-    const message = `kvType ${kvType} needs the kernels; onnxruntime keeps KV as float32.`
+  if (kvType !== 'float32' && kvType !== dtype) {
+    const message = `kvType ${kvType} needs the kernels; onnxruntime runs this model and keeps KV as ${dtype}.`
     throw new EngineError('bad_request', message)
   }
-  const bytes = rowBytes(graph, contextLength)
+  const bytes = rowBytes(graph, contextLength, dtype)
   const rows = Math.min(maxRunning, Math.floor(kvBudgetBytes / bytes))
   if (rows < 1) {
     const message = `kvBudgetBytes ${kvBudgetBytes} does not hold one row of ${contextLength} positions, which takes ${bytes} bytes. Raise it, or lower contextLength.`
@@ -42,17 +55,28 @@ export function rowRoomOf(graph: DecoderGraph, options: RunnerOptions): RowRoom 
 }
 
 /** Bytes of all rows when they are at their largest. */
-export function maxRowBytes(graph: DecoderGraph, { rows, contextLength }: RowRoom): number {
-  return rows * rowBytes(graph, contextLength)
+export function maxRowBytes(
+  graph: KvGeometry,
+  { rows, contextLength }: RowRoom,
+  dtype: KvDtype = 'float32',
+): number {
+  return rows * rowBytes(graph, contextLength, dtype)
 }
 
-/** KV of one row: keys and values of every layer, float32. */
-export function rowBytes({ layers, kvHeads, headDim }: DecoderGraph, contextLength: number): number {
-  return 2 * layers * kvHeads * contextLength * headDim * 4
+/** KV of one row: keys and values of every layer. */
+export function rowBytes(
+  { layers, kvHeads, headDim }: KvGeometry,
+  contextLength: number,
+  dtype: KvDtype = 'float32',
+): number {
+  return 2 * layers * kvHeads * contextLength * headDim * KV_BYTES[dtype]
 }
 
 /** What a decoder with GroupQueryAttention can be asked: prompts, or decode rows side by side, never both. */
-export function capabilitiesOf({ vocabSize }: DecoderGraph, options: RowRoom): Capabilities {
+export function capabilitiesOf(
+  { vocabSize }: { readonly vocabSize: number },
+  options: RowRoom,
+): Capabilities {
   const { rows, contextLength, maxTokensPerStep } = options
   return {
     mixed: false,

@@ -7,6 +7,7 @@ import { aborted } from './retry.ts'
 /** A model folder of files that the user picked or dropped. */
 export class BlobSource implements ModelSource {
   readonly address: string
+  readonly origin = 'local'
   readonly #files: ReadonlyMap<string, Blob>
 
   /** @param address under which the store keeps it. Paths of `files` are those of the manifest. */
@@ -64,7 +65,7 @@ export function folderOf(files: readonly PickedFile[]): readonly PickedFile[] {
   if (manifest === undefined) {
     throw new EngineError(
       'model_not_found',
-      'None of the picked files is manifest.json. Pick the whole model folder.',
+      'None of the picked files is manifest.json. Pick the whole model folder; `models.convert` makes one of a .gguf file or of safetensors.',
       {
         file: 'manifest.json',
       },

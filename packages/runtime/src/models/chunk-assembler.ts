@@ -1,36 +1,39 @@
-import { chunkLength } from '../storage/file-journal.ts'
-import type { ChunkRequest } from './model-source.ts'
+/** A stretch of a file. */
+export interface FileRange {
+  readonly from: number
+  readonly numBytes: number
+  /** Where its bytes are put; a buffer of its own where it is absent. */
+  readonly into?: Uint8Array<ArrayBuffer>
+}
 
-/** Puts chunks together from pieces of a file that come in order. Keeps a half chunk over a broken connection. */
+/** Fills ranges of a file, ascending, from pieces that come in order. Keeps a half range over a broken connection. */
 export class ChunkAssembler {
-  readonly #size: { readonly bytes: number; readonly chunkBytes: number }
-  readonly #indices: readonly number[]
-  /** Of `#indices`: the chunk that is being filled. */
+  readonly #ranges: readonly FileRange[]
+  /** Of `#ranges`: the one that is being filled. */
   #at = 0
   #filled = 0
-  #chunk: Uint8Array<ArrayBuffer> | undefined
+  #bytes: Uint8Array<ArrayBuffer> | undefined
 
-  constructor({ file, chunkBytes, indices }: Pick<ChunkRequest, 'file' | 'chunkBytes' | 'indices'>) {
-    this.#size = { bytes: file.bytes, chunkBytes }
-    this.#indices = indices
+  constructor(ranges: readonly FileRange[]) {
+    this.#ranges = ranges
   }
 
   get isDone(): boolean {
-    return this.#at >= this.#indices.length
+    return this.#at >= this.#ranges.length
   }
 
   /** Where in the file the next wanted byte is. */
   get position(): number {
-    return (this.#indices[this.#at] ?? 0) * this.#size.chunkBytes + this.#filled
+    return (this.#ranges[this.#at]?.from ?? 0) + this.#filled
   }
 
-  /** Where in the file the chunk that is being filled ends. */
-  get chunkEnd(): number {
-    const index = this.#indices[this.#at] ?? 0
-    return index * this.#size.chunkBytes + chunkLength(this.#size, index)
+  /** Where in the file the range that is being filled ends. */
+  get rangeEnd(): number {
+    const range = this.#ranges[this.#at]
+    return range === undefined ? 0 : range.from + range.numBytes
   }
 
-  /** Takes what it wants of bytes that begin at `from` in the file, and gives the chunks that became full. */
+  /** Takes what it wants of bytes that begin at `from` in the file, and gives the ranges that became full. */
   *take(
     from: number,
     piece: Uint8Array,
@@ -38,21 +41,20 @@ export class ChunkAssembler {
   ): Generator<Uint8Array<ArrayBuffer>> {
     const end = from + piece.byteLength
     while (!this.isDone && this.position >= from && this.position < end) {
-      const index = this.#indices[this.#at] ?? 0
-      this.#chunk ??= new Uint8Array(chunkLength(this.#size, index))
+      const range = this.#ranges[this.#at]
+      const bytes = (this.#bytes ??= range?.into ?? new Uint8Array(range?.numBytes ?? 0))
       const wanted = piece.subarray(
         this.position - from,
-        this.position - from + this.#chunk.byteLength - this.#filled,
+        this.position - from + bytes.byteLength - this.#filled,
       )
-      this.#chunk.set(wanted, this.#filled)
+      bytes.set(wanted, this.#filled)
       this.#filled += wanted.byteLength
       onBytes(wanted.byteLength)
-      if (this.#filled < this.#chunk.byteLength) return
-      const full = this.#chunk
-      this.#chunk = undefined
+      if (this.#filled < bytes.byteLength) return
+      this.#bytes = undefined
       this.#filled = 0
       this.#at++
-      yield full
+      yield bytes
     }
   }
 }

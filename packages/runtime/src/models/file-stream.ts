@@ -1,12 +1,13 @@
 import type { ManifestFile } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import { acquireLock, fileLock } from '../storage/lock.ts'
+import { createBreath } from '../breath.ts'
+import { acquireLock } from '../storage/lock.ts'
 import type { StoredFile } from '../storage/stored-file.ts'
 import type { Keeper } from './keeper.ts'
 import type { LoadMeter } from './load-meter.ts'
 import type { ModelSource } from './model-source.ts'
 import { aborted } from './retry.ts'
-import { sha256Of, streamingSha256 } from './sha256.ts'
+import { hashGently, sha256Of, streamingSha256 } from './sha256.ts'
 
 /** What streams of one load share. */
 export interface LoadContext {
@@ -14,8 +15,14 @@ export interface LoadContext {
   readonly keeper: Keeper
   readonly meter: LoadMeter
   readonly signal: AbortSignal
+  /** What the source's bytes count as. */
+  readonly origin: 'network' | 'local'
+  /** Held by who downloads a file. */
+  readonly lockOf: (sha256: string) => string
   /** What the store has of a file, now. */
   readonly open: (file: ManifestFile) => Promise<StoredFile>
+  /** Somebody else downloads the file. */
+  readonly onWait: (file: string) => void
   readonly onVerify: (file: string) => void
   readonly onRetry: (file: string, reason: string, waitMs: number) => void
 }
@@ -31,7 +38,8 @@ export async function* streamFile(
   let stored = await context.open(file)
   let release = () => {}
   if (!stored.isWhole) {
-    release = await acquireLock(fileLock(file.sha256), context.signal).catch((cause: unknown) =>
+    const onWait = () => context.onWait(file.path)
+    release = await acquireLock(context.lockOf(file.sha256), context.signal, onWait).catch((cause: unknown) =>
       Promise.reject(context.signal.aborted ? aborted(file.path, cause) : cause),
     )
     stored = await context.open(file) // somebody may have brought it in the meantime
@@ -43,11 +51,14 @@ export async function* streamFile(
   }
 }
 
-/** One pass through one file. */
+/** One pass through one file. What has arrived and is not kept yet is never more than one chunk: that much a cut may cost. */
 class FileStream {
   readonly #context: LoadContext
   readonly #file: ManifestFile
   readonly #stored: StoredFile
+  /** Fires when the reader leaves, too. */
+  readonly #signal: AbortSignal
+  readonly #stop = new AbortController()
   readonly #download: AsyncGenerator<Uint8Array<ArrayBuffer>> | undefined
   readonly #awaited: ReadonlySet<number>
 
@@ -55,6 +66,7 @@ class FileStream {
     this.#context = context
     this.#file = file
     this.#stored = stored
+    this.#signal = AbortSignal.any([context.signal, this.#stop.signal])
     const { missing } = stored
     this.#awaited = new Set(missing)
     this.#download = missing.length === 0 ? undefined : this.#fetch(missing)
@@ -64,26 +76,40 @@ class FileStream {
     const { signal, meter, onVerify } = this.#context
     const { numChunks, isSealed } = this.#stored
     const hash = isSealed ? undefined : await streamingSha256()
+    const breath = createBreath()
+    let ahead = this.#bring(0)
     try {
-      let ahead = this.#read(0)
       for (let index = 0; index < numChunks; index++) {
         if (signal.aborted) throw aborted(this.#file.path)
         const isLast = index + 1 === numChunks
-        const kept = await meter.time(ahead)
-        // The store reads while whoever asked works on this chunk.
-        ahead = isLast ? Promise.resolve(undefined) : this.#read(index + 1)
-        if (kept !== undefined) meter.count(this.#file.path, 'store', kept.byteLength, isLast)
-        const bytes = kept ?? (await meter.time(this.#next(index)))
-        hash?.update(bytes)
+        const { bytes, isKept } = await meter.time(ahead)
+        if (isKept) meter.count(this.#file.path, 'store', bytes.byteLength, isLast)
+        // The store writes while the hash is computed, but for the last chunk, which must not make a wrong file whole.
+        const early = isLast ? undefined : this.#keep(index, bytes, isKept, false)
+        if (hash !== undefined) await hashGently(hash, bytes, breath)
         if (isLast) onVerify(this.#file.path)
         if (isLast && hash !== undefined) await this.#compareWhole(hash.hex())
-        const keeping = this.#keep(index, bytes, kept !== undefined, isLast)
+        const keeping = early ?? this.#keep(index, bytes, isKept, true)
+        // The next one comes while whoever asked works on this one.
+        if (!isLast) ahead = keeping.then(() => this.#bring(index + 1))
+        ahead.catch(() => {}) // heard of when its turn comes, or nobody waits any more
         yield bytes
         await keeping
       }
     } finally {
+      breath.dispose()
+      this.#stop.abort()
+      await ahead.catch(() => {}) // whoever left does not want it
       await this.#download?.return(undefined)
     }
+  }
+
+  /** The next chunk, from the store or the source. */
+  async #bring(index: number): Promise<{ bytes: Uint8Array<ArrayBuffer>; isKept: boolean }> {
+    const kept = await this.#read(index)
+    return kept === undefined
+      ? { bytes: await this.#next(index), isKept: false }
+      : { bytes: kept, isKept: true }
   }
 
   /** A chunk that the store has and that is right. A store that cannot be read has nothing. */
@@ -94,8 +120,10 @@ class FileStream {
 
   /** A chunk that the store does not have. */
   async #next(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const download = this.#awaited.has(index) ? this.#download : this.#fetch([index])
+    const isAwaited = this.#awaited.has(index)
+    const download = isAwaited ? this.#download : this.#fetch([index])
     const next = await download?.next()
+    if (!isAwaited) await download?.return(undefined) // nothing more is wanted of it
     if (next?.done !== false) throw new Error('a download ended before its last chunk')
     const expected = this.#stored.expectedHash(index)
     if (expected !== undefined) this.#compare(await sha256Of(next.value), expected)
@@ -103,14 +131,14 @@ class FileStream {
   }
 
   #fetch(indices: readonly number[]): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    const { source, signal, meter, onRetry } = this.#context
+    const { source, origin, meter, onRetry } = this.#context
     let awaited = indices.reduce((sum, index) => sum + this.#stored.lengthOf(index), 0)
     return source.readChunks({
       file: this.#file,
       chunkBytes: this.#stored.chunkBytes,
       indices,
-      signal,
-      onBytes: (bytes) => meter.count(this.#file.path, 'network', bytes, (awaited -= bytes) === 0),
+      signal: this.#signal,
+      onBytes: (bytes) => meter.count(this.#file.path, origin, bytes, (awaited -= bytes) === 0),
       onRetry: (reason, waitMs) => onRetry(this.#file.path, reason, waitMs),
     })
   }

@@ -1,6 +1,6 @@
 import type { LoadProgress } from '@tabserve/protocol'
 
-type Source = 'network' | 'store'
+type Source = 'network' | 'store' | 'local'
 
 /** Messages about bytes are at least so far apart, but for the last one of a file. */
 const INTERVAL_MS = 30
@@ -10,23 +10,31 @@ const WINDOW_MS = 3000
 /** Counts a load's bytes by where they came from, and tells of them. */
 export class LoadMeter {
   readonly #totalBytes: number
+  readonly #broughtBytes: number
   readonly #onProgress: (progress: LoadProgress) => void
-  readonly #bytes: Record<Source, number> = { network: 0, store: 0 }
+  readonly #bytes: Record<Source, number> = { network: 0, store: 0, local: 0 }
   readonly #recent: { readonly at: number; readonly source: Source; readonly bytes: number }[] = []
   #toldAt = -Infinity
   #waitedMs = 0
 
-  constructor(totalBytes: number, onProgress: (progress: LoadProgress) => void) {
+  /** @param broughtBytes that the network brought before this was made: they are reported, and are no progress. */
+  constructor(totalBytes: number, onProgress: (progress: LoadProgress) => void, broughtBytes = 0) {
     this.#totalBytes = totalBytes
+    this.#broughtBytes = broughtBytes
     this.#onProgress = onProgress
   }
 
   get networkBytes(): number {
-    return this.#bytes.network
+    return this.#bytes.network + this.#broughtBytes
   }
 
   get storedBytes(): number {
     return this.#bytes.store
+  }
+
+  /** Of files that the user picked. */
+  get localBytes(): number {
+    return this.#bytes.local
   }
 
   /** Milliseconds that somebody waited for bytes. */
@@ -47,7 +55,7 @@ export class LoadMeter {
       phase: 'fetch',
       file,
       source,
-      loadedBytes: this.#bytes.network + this.#bytes.store,
+      loadedBytes: this.#bytes.network + this.#bytes.store + this.#bytes.local,
       totalBytes: this.#totalBytes,
       bytesPerSecond: this.#rate(source, now),
     })

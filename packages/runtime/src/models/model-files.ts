@@ -1,3 +1,5 @@
+import { createBreath } from '../breath.ts'
+
 /** The files of an opened model, by their path in the manifest. */
 export interface ModelFiles {
   /** A whole file, verified. */
@@ -27,6 +29,25 @@ export function memoryFiles(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
 }
 
 const CHUNK_BYTES = 2 ** 24
+
+/** A megabyte takes a reader some milliseconds: a worker that serves meanwhile must not wait longer between two steps. */
+const SLICE_BYTES = 2 ** 20
+
+/** A stream's chunks in slices, between which messages are served. */
+export async function* slices(
+  chunks: AsyncIterable<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const breath = createBreath()
+  try {
+    for await (const chunk of chunks)
+      for (let from = 0; from < chunk.byteLength; from += SLICE_BYTES) {
+        if (from > 0) await breath.take()
+        yield chunk.subarray(from, from + SLICE_BYTES)
+      }
+  } finally {
+    breath.dispose()
+  }
+}
 
 /** A stream's chunks as one piece; of a file of one chunk, that chunk. */
 export async function joined(

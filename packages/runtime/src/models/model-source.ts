@@ -4,6 +4,7 @@ import type { ManifestFile } from '@tabserve/protocol'
 export interface ModelSource {
   /** Under which the store keeps the model; with a slash at its end. */
   readonly address: string
+  readonly origin: 'network' | 'local'
   /** A small text file. Throws `model_not_found`, `network` or `aborted`. */
   readText(path: string, signal: AbortSignal): Promise<string>
   /**

@@ -4,7 +4,7 @@ import type { WeightStore } from '../storage/weight-store.ts'
 import type { LoadContext } from './file-stream.ts'
 import { streamFile } from './file-stream.ts'
 import type { ModelFiles } from './model-files.ts'
-import { joined } from './model-files.ts'
+import { joined, slices } from './model-files.ts'
 
 /** A model whose files can be read. What they bring is right chunk by chunk or fails; the model as a whole is not kept before `finish`. */
 export class OpenedModel {
@@ -21,7 +21,7 @@ export class OpenedModel {
     this.#context = context
     this.files = {
       bytes: (path) => joined(this.#stream(path), this.#file(path).bytes),
-      chunks: (path) => this.#stream(path),
+      chunks: (path) => slices(this.#stream(path)),
     }
   }
 
@@ -34,7 +34,9 @@ export class OpenedModel {
    * Brings what nobody has asked for, so that the folder is whole, and keeps the model. What the store has already is not read again. Throws as a
    * download does.
    */
-  async finish(): Promise<Pick<LoadReport, 'networkBytes' | 'storedBytes' | 'fetchMs' | 'notStored'>> {
+  async finish(): Promise<
+    Pick<LoadReport, 'networkBytes' | 'storedBytes' | 'localBytes' | 'fetchMs' | 'notStored'>
+  > {
     const { keeper, meter, source } = this.#context
     for (const file of this.manifest.files) {
       if (this.#read.has(file.path)) continue
@@ -48,6 +50,7 @@ export class OpenedModel {
     return {
       networkBytes: meter.networkBytes,
       storedBytes: meter.storedBytes,
+      localBytes: meter.localBytes,
       fetchMs: meter.waitedMs,
       ...(keeper.warning === undefined ? {} : { notStored: keeper.warning }),
     }

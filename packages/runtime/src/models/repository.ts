@@ -11,18 +11,21 @@ import { EngineError } from '@tabserve/protocol'
 import type { ModelRecord } from '../storage/model-record.ts'
 import { storageReport } from '../storage/storage-facts.ts'
 import type { WeightStore } from '../storage/weight-store.ts'
-import { BlobSource, folderOf, pickedAddress } from './blob-source.ts'
 import type { LoadContext } from './file-stream.ts'
 import type { Http } from './http.ts'
-import { HttpSource } from './http-source.ts'
+import { FirstUse } from './hub/first-use.ts'
+import { HubSource } from './hub/hub-source.ts'
 import { Keeper, warningOf } from './keeper.ts'
 import { LoadMeter } from './load-meter.ts'
 import { MANIFEST, idOf, parseManifest, totalBytes } from './manifest-text.ts'
+import { ModelDraft } from './model-draft.ts'
 import type { ModelSource } from './model-source.ts'
+import type { AddressedRequest } from './model-sources.ts'
+import { ModelSources, addressOf } from './model-sources.ts'
 import { OpenedModel } from './opened-model.ts'
 import type { RetryPolicy } from './retry.ts'
 import { aborted } from './retry.ts'
-import { describe, describeAbsent, verifyModel } from './stored-models.ts'
+import { describe, describeAbsent, describePreview, isFirstUse, verifyModel } from './stored-models.ts'
 
 export interface OpenOptions {
   readonly signal: AbortSignal
@@ -42,14 +45,12 @@ export interface RepositoryOptions {
 /** Models by their address: from the store where it has them, from the network or picked files where not, always checked. */
 export class ModelRepository {
   readonly #store: WeightStore
-  readonly #http: Http
-  readonly #retries: RetryPolicy | undefined
+  readonly #sources: ModelSources
   readonly #problem: string | undefined
 
   constructor({ store, http, retries, problem }: RepositoryOptions) {
     this.#store = store
-    this.#http = http
-    this.#retries = retries
+    this.#sources = new ModelSources(http, retries)
     this.#problem = problem
   }
 
@@ -60,11 +61,10 @@ export class ModelRepository {
   async open(request: ModelSourceRequest, options: OpenOptions): Promise<OpenedModel> {
     const { signal, onProgress, refresh } = options
     const problem = await failureOf(this.#store.ready())
-    const source = await this.#sourceOf(request)
-    const record =
-      refresh || 'files' in request
-        ? undefined
-        : await this.#store.model(source.address).catch(() => undefined)
+    const known = 'files' in request ? undefined : await this.#knownAt(addressOf(request))
+    const source = await this.#sources.of(request, known?.manifest)
+    const record = refresh ? undefined : known
+    const isHeld = record !== undefined && !record.isEvicted
     const text = record?.manifest ?? (await source.readText(MANIFEST, signal))
     if (signal.aborted) throw aborted()
     const manifest = parseManifest(text, source.address)
@@ -72,12 +72,38 @@ export class ModelRepository {
       onProgress({ type: 'load-progress', phase: 'not-stored', warning }),
     )
     if (problem !== undefined) keeper.giveUp(problem)
-    if (record !== undefined) await keeper.keep(() => this.#store.touch(record))
-    await this.#prepare(source.address, text, manifest, keeper, record === undefined)
+    if (isHeld) await keeper.keep(() => this.#store.touch(record))
+    await this.#prepare(source.address, text, manifest, keeper, !isHeld)
+    return this.#opened(source, manifest, keeper, options)
+  }
+
+  /**
+   * What is known of a model that was whole once. Of one that was evicted its manifest counts only where nobody else says what its files must be: it is what was
+   * trusted on first use.
+   */
+  async #knownAt(address: string): Promise<ModelRecord | undefined> {
+    const record = await this.#store.whole(address).catch(() => undefined) // the keeper meets the same trouble, and says so
+    if (record?.isEvicted !== true) return record
+    return isFirstUse(record) ? record : undefined
+  }
+
+  async #opened(
+    source: ModelSource,
+    manifest: Manifest,
+    keeper: Keeper,
+    options: OpenOptions,
+  ): Promise<OpenedModel> {
+    const { signal, onProgress } = options
+    if (!(source instanceof HubSource) || source.unproven.size === 0)
+      return new OpenedModel(this.#store, manifest, this.#contextOf(source, manifest, keeper, options, 0))
+    const firstUse = new FirstUse(source, manifest, { store: this.#store, keeper, signal, onProgress })
+    const { manifest: proven, networkBytes } = await firstUse.run()
+    const text = JSON.stringify(proven)
+    await this.#prepare(source.address, text, proven, keeper, true)
     return new OpenedModel(
       this.#store,
-      manifest,
-      this.#contextOf(source, manifest, keeper, signal, onProgress),
+      proven,
+      this.#contextOf(source, proven, keeper, options, networkBytes),
     )
   }
 
@@ -86,7 +112,29 @@ export class ModelRepository {
     const opened = await this.open(request, { ...options, refresh: false })
     const { notStored } = await opened.finish()
     if (notStored !== undefined) throw new EngineError('storage', notStored.message)
-    return this.status((await this.#sourceOf(request)).address)
+    return this.status({ url: opened.address })
+  }
+
+  /**
+   * Keeps a model that `work` makes here: once the draft is finished the store has it, and before nobody sees it. Throws what `work` does, and
+   * `storage` or `aborted`.
+   */
+  async make(
+    { signal, onProgress }: Omit<OpenOptions, 'refresh'>,
+    work: (draft: ModelDraft) => Promise<unknown>,
+  ): Promise<StoredModel> {
+    await storing(() => this.#store.ready())
+    if (this.#problem !== undefined) {
+      const message = `${this.#problem}. The model is gone with this worker.`
+      onProgress({ type: 'load-progress', phase: 'not-stored', warning: { reason: 'unavailable', message } })
+    }
+    const draft = new ModelDraft(this.#store, signal)
+    try {
+      await work(draft)
+    } finally {
+      await draft.dispose()
+    }
+    return this.status({ url: draft.address })
   }
 
   /** Every model of which the store knows, the last used first. */
@@ -101,14 +149,16 @@ export class ModelRepository {
     })
   }
 
-  /** What the store has of a model, and what is missing. Asks the network for the manifest of one that it does not know. */
-  async status(url: string): Promise<StoredModel> {
-    const address = folderAddress(url)
+  /** What the store has of a model, and what is missing. Asks the network about one that it does not know. */
+  async status(request: AddressedRequest): Promise<StoredModel> {
+    const address = addressOf(request)
     const record = await storing(() => this.#store.ready().then(() => this.#store.known(address)))
     const kept = await storing(() => this.#store.keptBytes())
     if (record !== undefined) return describe(record, kept)
-    const source = await this.#sourceOf({ url })
-    const text = await source.readText(MANIFEST, new AbortController().signal)
+    const { signal } = new AbortController()
+    const hub = this.#sources.hub(request)
+    if (hub !== undefined) return describePreview(address, await hub.preview(signal), kept)
+    const text = await (await this.#sources.of(request)).readText(MANIFEST, signal)
     return describeAbsent(address, parseManifest(text, address), kept)
   }
 
@@ -120,7 +170,7 @@ export class ModelRepository {
 
   /** Throws `model_not_found` for one that is not whole. */
   async setPinned(url: string, isPinned: boolean): Promise<void> {
-    const record = await storing(() => this.#store.model(folderAddress(url)))
+    const record = await storing(() => this.#store.model(addressOf({ url })))
     if (record === undefined) throw notStored(url)
     await storing(() => this.#store.setPinned(record, isPinned))
   }
@@ -134,7 +184,7 @@ export class ModelRepository {
 
   /** Forgets the model at `url` and the files that no other kept model uses, or everything. Throws `storage`. */
   async clear(url?: string): Promise<void> {
-    await storing(() => (url === undefined ? this.#store.clear() : this.#store.remove(folderAddress(url))))
+    await storing(() => (url === undefined ? this.#store.clear() : this.#store.remove(addressOf({ url }))))
   }
 
   storage(): Promise<StorageReport> {
@@ -142,7 +192,7 @@ export class ModelRepository {
   }
 
   async #known(url: string): Promise<ModelRecord> {
-    const record = await storing(() => this.#store.ready().then(() => this.#store.known(folderAddress(url))))
+    const record = await storing(() => this.#store.ready().then(() => this.#store.known(addressOf({ url }))))
     if (record === undefined) throw notStored(url)
     return record
   }
@@ -176,39 +226,23 @@ export class ModelRepository {
     source: ModelSource,
     manifest: Manifest,
     keeper: Keeper,
-    signal: AbortSignal,
-    onProgress: OpenOptions['onProgress'],
+    { signal, onProgress }: OpenOptions,
+    broughtBytes: number,
   ): LoadContext {
     return {
       source,
       keeper,
       signal,
-      meter: new LoadMeter(totalBytes(manifest), onProgress),
+      origin: source.origin,
+      lockOf: (sha256) => this.#store.lockOf(sha256),
+      meter: new LoadMeter(totalBytes(manifest), onProgress, broughtBytes),
       open: (file) => this.#store.file(file),
+      onWait: (file) => onProgress({ type: 'load-progress', phase: 'waiting', file }),
       onVerify: (file) => onProgress({ type: 'load-progress', phase: 'verify', file }),
       onRetry: (file, reason, waitMs) =>
         onProgress({ type: 'load-progress', phase: 'retry', file, reason, waitMs }),
     }
   }
-
-  async #sourceOf(request: ModelSourceRequest): Promise<ModelSource> {
-    if ('files' in request) {
-      const files = folderOf(request.files)
-      const manifest = await new BlobSource('picked files: ', files).readText(
-        MANIFEST,
-        new AbortController().signal,
-      )
-      return new BlobSource(pickedAddress(idOf(parseManifest(manifest, 'picked files: '))), files)
-    }
-    const address = folderAddress(request.url)
-    // Stored, it needs no files; not stored, there is nobody to ask.
-    if (address.startsWith('picked:')) return new BlobSource(address, [])
-    return new HttpSource(address, this.#http, this.#retries)
-  }
-}
-
-function folderAddress(url: string): string {
-  return url.endsWith('/') ? url : `${url}/`
 }
 
 function notStored(url: string): EngineError {

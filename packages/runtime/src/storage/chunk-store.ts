@@ -6,6 +6,8 @@ import type { StoreKind } from '@tabserve/protocol'
  */
 export interface ChunkStore {
   readonly kind: StoreKind
+  /** The same for all who share what is kept, in whatever tab; part of their locks' names. */
+  readonly scope: string
   /** `undefined` when it is not there, or not readable as what was written. */
   readEntry(key: string): Promise<unknown>
   readChunk(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>

@@ -5,6 +5,8 @@ export interface FileJournal {
   /** The file's own hash matched once; so each chunk's hash is known to be right, also where the chunk was lost since. */
   readonly isSealed: boolean
   readonly chunks: readonly ChunkState[]
+  /** Under which its chunks lie, where that is not the file's hash: those of a file that was made here, when its hash was not known yet. */
+  readonly stem?: string
 }
 
 export type ChunkState = { readonly sha256: string; readonly isKept: boolean } | null
@@ -54,6 +56,7 @@ export function isJournalOf(value: unknown, bytes: number): value is FileJournal
     Number.isInteger(journal.chunkBytes) &&
     journal.chunkBytes > 0 &&
     typeof journal.isSealed === 'boolean' &&
+    (journal.stem === undefined || typeof journal.stem === 'string') &&
     Array.isArray(journal.chunks) &&
     journal.chunks.length === Math.ceil(bytes / journal.chunkBytes) &&
     journal.chunks.every((chunk) => (chunk === null ? !journal.isSealed : typeof chunk?.sha256 === 'string'))

@@ -12,6 +12,7 @@ export function idbChunkStore(name = 'tabserve-weights'): ChunkStore {
   const store = createStore(name, 'weights')
   return {
     kind: 'indexeddb',
+    scope: `indexeddb ${name}`,
     readEntry: (key) => get<unknown>(key, store),
     async readChunk(key) {
       const buffer = await get<unknown>(CHUNK + key, store)

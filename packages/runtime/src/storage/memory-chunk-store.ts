@@ -7,6 +7,7 @@ export function memoryChunkStore(): ChunkStore {
   const storedChunks = new Map<string, Uint8Array<ArrayBuffer>>()
   return {
     kind: 'memory',
+    scope: `memory ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`,
     readEntry: async (key) => structuredClone(stored.get(key)),
     readChunk: async (key) => storedChunks.get(key),
     async write({ entries = [], chunks = [], removedEntries = [], removedChunks = [] }) {

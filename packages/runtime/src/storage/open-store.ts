@@ -14,8 +14,8 @@ const STORES: Readonly<Record<StoreKind, () => ChunkStore>> = {
 export async function openChunkStore(
   wanted: StoreKind,
 ): Promise<{ readonly store: ChunkStore; readonly problem?: string }> {
-  const store = STORES[wanted]()
   try {
+    const store = STORES[wanted]()
     await store.entryKeys()
     return { store }
   } catch (error) {

@@ -16,6 +16,7 @@ export function opfsChunkStore(name = 'tabserve-weights'): ChunkStore {
 
   return {
     kind: 'opfs',
+    scope: `opfs ${name}`,
     readEntry: async (key) => (await readEntryFile(await entryName(key)))?.value,
     async readChunk(key) {
       const file = await readFile(await folder('chunks'), key)

@@ -11,10 +11,12 @@ import { chunkKeysOf } from './stored-file.ts'
  */
 export async function repairStore(store: ChunkStore): Promise<void> {
   const [chunks, entries] = [await store.chunkKeys(), await store.entryKeys()]
+  const owners = await ownersOf(store, entries)
   const byFile = new Map<string, Set<string>>()
   for (const key of entries) if (key.startsWith('file ')) byFile.set(key.slice('file '.length), new Set())
   for (const key of chunks) {
-    const sha256 = key.split('-', 1)[0] ?? key
+    const stem = key.split('-', 1)[0] ?? key
+    const sha256 = owners.get(stem) ?? stem
     byFile.set(sha256, (byFile.get(sha256) ?? new Set()).add(key))
   }
   const records = await Promise.all(
@@ -22,8 +24,19 @@ export async function repairStore(store: ChunkStore): Promise<void> {
   )
   const needed = referencedFiles(records.filter(isModelRecord))
   for (const [sha256, present] of byFile) {
-    await withFreeLock(fileLock(sha256), () => repairFile(store, sha256, present, needed.has(sha256)))
+    await withFreeLock(fileLock(store.scope, sha256), () =>
+      repairFile(store, sha256, present, needed.has(sha256)),
+    )
   }
+}
+
+/** Files by what their chunks' keys begin with. */
+async function ownersOf(store: ChunkStore, entries: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const files = entries.filter((key) => key.startsWith('file ')).map((key) => key.slice('file '.length))
+  const journals = await Promise.all(files.map((sha256) => store.readEntry(`file ${sha256}`)))
+  return new Map(
+    files.map((sha256, index) => [(journals[index] as FileJournal | null)?.stem ?? sha256, sha256]),
+  )
 }
 
 async function repairFile(
@@ -35,6 +48,7 @@ async function repairFile(
   const key = `file ${sha256}`
   const found = await store.readEntry(key)
   const journal = isJournalOf(found, (found as FileJournal | undefined)?.bytes ?? -1) ? found : undefined
+  if (journal === undefined && (await ownersOf(store, await store.entryKeys())).has(sha256)) return // a draft that has become a file since
   if (journal === undefined || !isNeeded) {
     return store.write({ removedEntries: [key], removedChunks: [...present] })
   }

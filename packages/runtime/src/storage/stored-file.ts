@@ -10,6 +10,7 @@ import {
   sealed,
   withChunk,
 } from './file-journal.ts'
+import { acquireLock, fileLock } from './lock.ts'
 
 /** A file by its content. */
 export interface FileIdentity {
@@ -18,11 +19,12 @@ export interface FileIdentity {
 }
 
 export const fileKey = (sha256: string) => `file ${sha256}`
-const chunkKey = (sha256: string, index: number) => `${sha256}-${String(index).padStart(6, '0')}`
+/** @param stem without a `-`. */
+export const chunkKey = (stem: string, index: number) => `${stem}-${String(index).padStart(6, '0')}`
 
 /** Keys of the chunks that a file of this journal may have. */
-export function chunkKeysOf(sha256: string, { chunks }: FileJournal): string[] {
-  return chunks.map((_, index) => chunkKey(sha256, index))
+export function chunkKeysOf(sha256: string, { chunks, stem = sha256 }: FileJournal): string[] {
+  return chunks.map((_, index) => chunkKey(stem, index))
 }
 
 /**
@@ -71,6 +73,11 @@ export class StoredFile {
     return keptBytes(this.#journal)
   }
 
+  /** Of chunks that are there, or may be. */
+  get chunkKeys(): string[] {
+    return chunkKeysOf(this.#sha256, this.#journal)
+  }
+
   /** Chunks that are not there, ascending. */
   get missing(): number[] {
     return [...this.#journal.chunks.keys()].filter((index) => !this.has(index))
@@ -94,7 +101,7 @@ export class StoredFile {
   async read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const state = this.#journal.chunks[index]
     if (state?.isKept !== true) return undefined
-    const bytes = await this.#store.readChunk(chunkKey(this.#sha256, index))
+    const bytes = await this.#store.readChunk(this.#keyOf(index))
     const isRight =
       bytes?.byteLength === chunkLength(this.#journal, index) && (await sha256Of(bytes)) === state.sha256
     if (isRight) return bytes
@@ -109,7 +116,7 @@ export class StoredFile {
   async keep(index: number, bytes: Uint8Array<ArrayBuffer>, sha256: string, seal: boolean): Promise<void> {
     const state: ChunkState = { sha256, isKept: true }
     const journal = withChunk(this.#journal, index, state)
-    await this.#write(seal ? sealed(journal) : journal, [[chunkKey(this.#sha256, index), bytes]])
+    await this.#write(seal ? sealed(journal) : journal, [[this.#keyOf(index), bytes]])
   }
 
   /** The file's own hash has matched. */
@@ -117,9 +124,34 @@ export class StoredFile {
     await this.#write(sealed(this.#journal))
   }
 
+  /**
+   * The file's hash, which nobody knew, is known now: from here on it goes by that, and no more by what it was called. Where the store has such a file
+   * already, this one goes. A record that needs the file must be there before.
+   */
+  async adopt(sha256: string): Promise<void> {
+    const release = await acquireLock(fileLock(this.#store.scope, sha256)) // somebody may be downloading it
+    try {
+      const found = await StoredFile.open(
+        this.#store,
+        { sha256, bytes: this.#journal.bytes },
+        this.chunkBytes,
+      )
+      const removedEntries = [fileKey(this.#sha256)]
+      if (found.isWhole) return await this.#store.write({ removedEntries, removedChunks: this.chunkKeys })
+      const entry = [fileKey(sha256), { ...sealed(this.#journal), stem: this.#sha256 }] as const
+      await this.#store.write({ entries: [entry], removedEntries, removedChunks: found.chunkKeys })
+    } finally {
+      release()
+    }
+  }
+
   /** Strikes out every chunk: one of them is wrong, and nobody knows which. */
   async forget(): Promise<void> {
     await this.#write(emptyJournal(this.#journal.bytes, this.#journal.chunkBytes))
+  }
+
+  #keyOf(index: number): string {
+    return chunkKey(this.#journal.stem ?? this.#sha256, index)
   }
 
   async #write(

@@ -1,8 +1,10 @@
 import type { ChunkStore } from './chunk-store.ts'
 import { isQuotaError } from './chunk-store.ts'
+import { FileDraft } from './file-draft.ts'
 import type { FileJournal } from './file-journal.ts'
 import { isJournalOf, keptBytes } from './file-journal.ts'
 import type { ModelRecord, RecordKind } from './model-record.ts'
+import { fileLock } from './lock.ts'
 import { firstToEvict, isModelRecord, recordKey, referencedFiles } from './model-record.ts'
 import { repairStore } from './repair.ts'
 import type { FileIdentity } from './stored-file.ts'
@@ -48,6 +50,11 @@ export class WeightStore {
     return this.#budgetBytes
   }
 
+  /** Held by who downloads a file into this store. */
+  lockOf(sha256: string): string {
+    return fileLock(this.#store.scope, sha256)
+  }
+
   /** What a cut write or somebody else left behind is cleared up, once, before the first look. */
   ready(): Promise<void> {
     this.#repaired ??= repairStore(this.#store).catch((error: unknown) => {
@@ -61,15 +68,32 @@ export class WeightStore {
     return StoredFile.open(this.#store, identity, this.#chunkBytes)
   }
 
+  /** The hash of a file that was kept as `provisional` before anybody knew it. */
+  async adoptedAs(provisional: string): Promise<string | undefined> {
+    return (await this.#journals()).find(([, { stem }]) => stem === provisional)?.[0]
+  }
+
+  /** A file of this size that is about to be made. */
+  draft(bytes: number): Promise<FileDraft> {
+    return FileDraft.begin(this.#store, bytes, this.#chunkBytes)
+  }
+
   /** The record of a model that was whole once and was not evicted. */
   async model(address: string): Promise<ModelRecord | undefined> {
     const record = await this.#record('model', address)
     return record?.isEvicted === true ? undefined : record
   }
 
+  /** The record of a model that was whole once, also of an evicted one. */
+  whole(address: string): Promise<ModelRecord | undefined> {
+    return this.#record('model', address)
+  }
+
   /** A model that was whole, or whose download has begun; also an evicted one. */
   async known(address: string): Promise<ModelRecord | undefined> {
-    return (await this.#record('model', address)) ?? this.#record('download', address)
+    const model = await this.#record('model', address)
+    if (model?.isEvicted === false) return model
+    return (await this.#record('download', address)) ?? model
   }
 
   /** Whether a download has begun that did not end yet. */
@@ -77,11 +101,16 @@ export class WeightStore {
     return (await this.#record('download', address)) !== undefined
   }
 
-  /** Of every model, whole or not, one record. */
+  /** Of every model, whole or not, one record: of one that was evicted and is coming back, the download's. */
   async models(): Promise<readonly ModelRecord[]> {
     const byAddress = new Map<string, ModelRecord>()
-    for (const record of await this.#records('download')) byAddress.set(record.address, record)
-    for (const record of await this.#records('model')) byAddress.set(record.address, record)
+    const downloads = await this.#records('download')
+    const models = await this.#records('model')
+    const [evicted, there] = [
+      models.filter((model) => model.isEvicted),
+      models.filter((model) => !model.isEvicted),
+    ]
+    for (const record of [...evicted, ...downloads, ...there]) byAddress.set(record.address, record)
     return [...byAddress.values()]
   }
 

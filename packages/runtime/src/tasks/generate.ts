@@ -1,4 +1,12 @@
-import type { Cancel, Emit, RunnerFacts, SchedulerOptions, Scheduling, Served } from '@tabserve/engine'
+import type {
+  Cancel,
+  Emit,
+  Prompt,
+  RunnerFacts,
+  SchedulerOptions,
+  Scheduling,
+  Served,
+} from '@tabserve/engine'
 import {
   Engine,
   promptLimit,
@@ -6,11 +14,16 @@ import {
   resolveSampling,
   resolveScheduling,
 } from '@tabserve/engine'
-import type { ChatMessage, GenerateRequest, ModelStats } from '@tabserve/protocol'
+import type { ChatMessage, GenerateRequest, ModelStats, TokenizeRequest } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
+import { Grammars } from '../grammar/grammars.ts'
+import { resolveGrammar } from '../grammar/grammar-spec.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 import type { LastingRunner } from './lasting-runner.ts'
+
+/** A timer for longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** A decoder that continues prompts and answers conversations. */
 export class GenerateModel implements Served {
@@ -18,15 +31,20 @@ export class GenerateModel implements Served {
   readonly #lasting: LastingRunner
   readonly #tokenizer: Tokenizer
   readonly #breath = createBreath()
+  readonly #grammars: Grammars
 
   constructor(
     lasting: LastingRunner,
     tokenizer: Tokenizer,
     eosTokenIds: readonly number[],
+    grammarScript: string,
     options: SchedulerOptions,
   ) {
     this.#lasting = lasting
     this.#tokenizer = tokenizer
+    this.#grammars = new Grammars(grammarScript, () =>
+      tokenizer.vocabulary(lasting.runner.capabilities.vocabSize),
+    )
     this.#engine = new Engine(
       {
         runner: lasting.runner,
@@ -35,6 +53,7 @@ export class GenerateModel implements Served {
         eosTokenIds,
         now: () => performance.now(),
         breathe: () => this.#breath.take(),
+        sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS))),
         randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
       },
       options,
@@ -46,12 +65,34 @@ export class GenerateModel implements Served {
       refuseUnknownOptions(request)
       const sampling = resolveSampling(request, this.#lasting.runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
-      const tokens = this.#promptOf(request, scheduling)
-      return this.#engine.submit({ tokens, sampling, scheduling }, emit)
+      const constrain = this.#constraintOf(request)
+      const tokens = this.#promptOf(request, scheduling.contextOverflow)
+      const resume = this.#resumeOf(request, scheduling)
+      return this.#engine.submit(
+        {
+          tokens,
+          sampling,
+          scheduling,
+          ...(constrain === undefined ? {} : { constrain }),
+          ...(resume === undefined ? {} : { resume }),
+        },
+        emit,
+      )
     } catch (error) {
       emit({ type: 'error', error: toWireError(error, 'backend_failed') })
       return () => {}
     }
+  }
+
+  tokenize({ prompt, messages }: TokenizeRequest): readonly number[] {
+    return this.#promptOf(
+      { ...(prompt === undefined ? {} : { prompt }), ...(messages === undefined ? {} : { messages }) },
+      'stop',
+    )
+  }
+
+  tokenTexts(tokens: readonly number[]): readonly string[] {
+    return this.#checkTokens('tokens', tokens).map((token) => this.#tokenizer.tokenText(token))
   }
 
   stats(): ModelStats {
@@ -71,12 +112,28 @@ export class GenerateModel implements Served {
       code: 'engine_lost',
       message: 'The model was unloaded before the answer was complete.',
     })
+    this.#grammars.dispose()
     this.#breath.dispose()
     await this.#lasting.runner.dispose()
   }
 
-  #promptOf(request: GenerateRequest, { contextOverflow }: Scheduling): readonly number[] {
-    const { prompt, promptTokens, messages, maxTokens } = request
+  #constraintOf({ structuredOutputs, ignoreEos }: GenerateRequest): Prompt['constrain'] {
+    if (structuredOutputs === undefined) return undefined
+    if (ignoreEos === true)
+      throw new EngineError('bad_request', 'structuredOutputs ends the answer, which ignoreEos forbids.')
+    const spec = resolveGrammar(structuredOutputs)
+    return (said) => this.#grammars.constrain(spec, said)
+  }
+
+  #promptOf(
+    {
+      prompt,
+      promptTokens,
+      messages,
+      maxTokens,
+    }: Pick<GenerateRequest, 'prompt' | 'promptTokens' | 'messages' | 'maxTokens'>,
+    contextOverflow: Scheduling['contextOverflow'],
+  ): readonly number[] {
     const given = [prompt, promptTokens, messages].filter((value) => value !== undefined)
     if (given.length !== 1) {
       throw new EngineError(
@@ -84,7 +141,7 @@ export class GenerateModel implements Served {
         `A request needs exactly one of prompt, promptTokens and messages; ${given.length} were given.`,
       )
     }
-    if (promptTokens !== undefined) return this.#checkTokens(promptTokens)
+    if (promptTokens !== undefined) return this.#checkTokens('promptTokens', promptTokens)
     if (messages !== undefined) {
       const most =
         contextOverflow === 'truncate-start'
@@ -108,14 +165,23 @@ export class GenerateModel implements Served {
     }
   }
 
-  #checkTokens(tokens: readonly number[]): readonly number[] {
+  #resumeOf({ resume }: GenerateRequest, { n }: Scheduling): readonly (readonly number[])[] | undefined {
+    if (resume === undefined) return undefined
+    if (!Array.isArray(resume) || resume.length !== n)
+      throw new EngineError('bad_request', `resume must be a list with one entry for each of ${n} answers.`)
+    return resume.map((answer: unknown) =>
+      this.#checkTokens('resume', (answer as { tokens?: unknown } | null)?.tokens),
+    )
+  }
+
+  #checkTokens(option: string, tokens: unknown): readonly number[] {
     const { vocabSize } = this.#lasting.runner.capabilities
     const isToken = (token: unknown) =>
       Number.isInteger(token) && (token as number) >= 0 && (token as number) < vocabSize
     if (Array.isArray(tokens) && tokens.every(isToken)) return tokens
     throw new EngineError(
       'bad_request',
-      `promptTokens must be a list of whole numbers from 0 to ${vocabSize - 1}.`,
+      `${option} must be a list of whole numbers from 0 to ${vocabSize - 1}.`,
     )
   }
 }

@@ -1,5 +1,5 @@
 import type { Served } from '@tabserve/engine'
-import type { KvType, LoadProgress, LoadReport, LoadRequest, Manifest } from '@tabserve/protocol'
+import type { CacheFacts, LoadProgress, LoadReport, LoadRequest, Manifest } from '@tabserve/protocol'
 import type { Device } from '../backend/device.ts'
 import type { OpenedModel } from '../models/opened-model.ts'
 import type { ModelFiles } from '../models/model-files.ts'
@@ -9,7 +9,8 @@ import { loadGenerate } from './load-generate.ts'
 export interface LoadedModel {
   readonly served: Served
   readonly contextLength: number
-  readonly kvType: KvType
+  /** What was found in a foreign graph. */
+  readonly cache?: CacheFacts
   readonly hasChatTemplate: boolean
   readonly report: Pick<LoadReport, 'createMs' | 'warmupMs'>
 }

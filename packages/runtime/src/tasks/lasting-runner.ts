@@ -33,11 +33,12 @@ export class LastingRunner {
   }
 
   get facts(): RunnerFacts {
-    const { name, reason, maxKvBytes, heapBytes, placement, runner } = this.#chosen
+    const { name, reason, maxKvBytes, kvType, heapBytes, placement, runner } = this.#chosen
     return {
       runner: name,
       choice: this.#choice,
       kvBytes: maxKvBytes,
+      kvType,
       maxRunning: runner.capabilities.maxRows,
       ...(reason === undefined ? {} : { runnerReason: reason }),
       ...(heapBytes === undefined ? {} : { heapBytes }),

@@ -1,12 +1,12 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
-import type { DecoderGraph, LoadRequest } from '@tabserve/protocol'
+import type { LoadRequest, Manifest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
-import { Tokenizer } from '../tokenizer.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
 import { LastingRunner } from './lasting-runner.ts'
+import { readTokenizer } from './read-tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 
 /** Prefill loses nothing down to 32 tokens a chunk, and a chunk is how long an abort may have to wait. */
@@ -20,8 +20,7 @@ const TARGET_GAP_MS = 100
 export const loadGenerate: Task = async ({ manifest, files, reopen }, device, request, onProgress) => {
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
-  const [tokenizerJson, tokenizerConfig] = [await files.bytes(spec.file), await files.bytes(spec.config)]
-  const tokenizer = new Tokenizer(tokenizerJson, tokenizerConfig, spec)
+  const tokenizer = await readTokenizer(files, spec)
 
   let started = performance.now()
   const onRead = () => {
@@ -57,9 +56,9 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
     choice,
   )
   return {
-    served: new GenerateModel(lasting, tokenizer, spec.eosTokenIds, scheduling),
+    served: new GenerateModel(lasting, tokenizer, spec.eosTokenIds, device.grammarScript, scheduling),
     contextLength: room.contextLength,
-    kvType: room.kvType,
+    ...(chosen.cache === undefined ? {} : { cache: chosen.cache }),
     hasChatTemplate: tokenizer.hasChatTemplate,
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
@@ -71,7 +70,7 @@ interface Serving {
 }
 
 /** The options of a load, checked and filled in. Throws `bad_request`. */
-function resolveServing(request: LoadRequest, graph: DecoderGraph): Serving {
+function resolveServing(request: LoadRequest, graph: Manifest['graph']): Serving {
   const whole = (option: WholeOption, min: number, max: number, standard: number) =>
     checkNumber(
       option,

@@ -17,7 +17,7 @@ export class KernelDevice {
     this.#threads = threads
   }
 
-  /** For a decoder that `kernelsProblem` has nothing against. Throws `backend_failed` when the module cannot be had, or there is no memory. */
+  /** For a decoder that `kernelsProblem` has nothing against. Throws `backend_failed` when the module cannot be had, `memory` when there is none. */
   async createRunner(
     graph: DecoderGraph,
     files: ModelFiles,
@@ -31,13 +31,11 @@ export class KernelDevice {
     try {
       const runner = await KernelRunner.create(module, this.#threads, graph, decoder, chunks, options)
       const { maxKvBytes, heapBytes } = runner
-      return { runner, name: 'kernels', maxKvBytes, heapBytes }
+      return { runner, name: 'kernels', maxKvBytes, heapBytes, kvType: options.kvType }
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause
       const advice = 'Close other tabs, lower contextLength or kvBudgetBytes, or take a smaller model.'
-      throw new EngineError('backend_failed', `There is not enough memory for the model. ${advice}`, {
-        cause,
-      })
+      throw new EngineError('memory', `There is not enough memory for the model. ${advice}`, { cause })
     }
   }
 

@@ -71,7 +71,7 @@ export class KernelRunner implements ModelRunner {
     traits: DecoderTraits,
     options: RunnerOptions,
   ) {
-    const { contextLength, maxRunning, kvType } = options
+    const { contextLength, maxRunning, kvType, logitsBytes = LOGITS_BYTES } = options
     const { vocabSize } = graph
     const tokens = Math.max(options.maxTokensPerStep, maxRunning)
     this.#kernels = kernels
@@ -83,7 +83,7 @@ export class KernelRunner implements ModelRunner {
       threads,
       kvKind: KV_KIND[kvType],
     })
-    this.#maxOutputs = Math.max(1, Math.min(tokens, Math.floor(LOGITS_BYTES / (4 * vocabSize))))
+    this.#maxOutputs = Math.max(1, Math.min(tokens, Math.floor(logitsBytes / (4 * vocabSize))))
     const blockTokens = kernels.BLOCK_TOKENS.value as number
     const tableLength = Math.ceil(contextLength / blockTokens)
     const room = { tokens, runs: maxRunning, blockTokens, tableLength, outputs: this.#maxOutputs, vocabSize }

@@ -1,6 +1,6 @@
 import type { Address, KernelExports } from '@tabserve/kernels'
 import { EngineError } from '@tabserve/protocol'
-import { siblingWorker } from '../sibling-worker.ts'
+import { startOwnWorker } from '../../own-worker.ts'
 
 /** Name of the workers that are helper threads. They run the same file as the worker that they help. */
 const THREAD_NAME = 'tabserve-thread'
@@ -51,7 +51,7 @@ export class KernelTeam {
   static async create(call: Omit<Call, 'thread'>): Promise<KernelTeam> {
     const workers: Worker[] = []
     try {
-      for (let thread = 1; thread < call.threads; thread++) workers.push(siblingWorker(THREAD_NAME))
+      for (let thread = 1; thread < call.threads; thread++) workers.push(startOwnWorker(THREAD_NAME))
       await Promise.all(workers.map((worker, index) => handOver(worker, { ...call, thread: index + 1 })))
       return new KernelTeam(workers)
     } catch (error) {

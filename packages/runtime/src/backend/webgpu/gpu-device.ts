@@ -47,7 +47,8 @@ export class GpuDevice {
     onRead()
     const runner = await GpuRunner.create({ ort: this.#build(), graph, files: bytes, room, mode })
     const { placement } = runner
-    const found = { runner, name: 'webgpu', maxKvBytes: maxRowBytes(graph, room), placement } as const
+    const maxKvBytes = maxRowBytes(graph, room)
+    const found = { runner, name: 'webgpu', maxKvBytes, kvType: 'float32', placement } as const
     const chunk = await longestRightChunk(runner)
     if (chunk === room.maxTokensPerStep) return found
     runner.limitChunks(chunk)

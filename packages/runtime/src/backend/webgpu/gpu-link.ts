@@ -1,5 +1,5 @@
 import { EngineError } from '@tabserve/protocol'
-import { siblingWorker } from '../sibling-worker.ts'
+import { startOwnWorker } from '../../own-worker.ts'
 import type { GpuAnswer, GpuCall } from './gpu-messages.ts'
 import { GPU_WORKER_NAME } from './gpu-worker.ts'
 
@@ -16,7 +16,7 @@ export class GpuLink {
   #lost: EngineError | undefined
 
   static async start(): Promise<GpuLink> {
-    return new GpuLink(siblingWorker(GPU_WORKER_NAME))
+    return new GpuLink(startOwnWorker(GPU_WORKER_NAME))
   }
 
   private constructor(worker: Worker) {

@@ -1,0 +1,7 @@
+export type { CallOptions, Stream } from './chat-completions.ts'
+export type { ChatMessageParam } from './chat-messages.ts'
+export type { ChatCompletion, ChatCompletionChunk, ChatCompletionParams } from './chat-shapes.ts'
+export type { Completion, CompletionChunk, CompletionParams } from './completion-shapes.ts'
+export type { ModelList, ModelObject } from './models.ts'
+export { OpenAIDoor } from './openai-door.ts'
+export type { ResponseObject, ResponseParams, ResponseStreamEvent } from './response-shapes.ts'

@@ -1,0 +1,25 @@
+/** The part of a service worker's global scope that is used here: TypeScript has it in a library that excludes the page's. */
+export interface WorkerScope {
+  readonly clients: {
+    matchAll(options: { type: 'window'; includeUncontrolled: boolean }): Promise<readonly PageHandle[]>
+    claim(): Promise<void>
+  }
+  readonly location: { readonly origin: string }
+  readonly navigator: { readonly locks: LockManager }
+  addEventListener(type: 'fetch', listener: (event: FetchEvent) => void): void
+  addEventListener(type: 'install' | 'activate', listener: (event: LifeEvent) => void): void
+  skipWaiting(): Promise<void>
+}
+
+export interface PageHandle {
+  postMessage(message: unknown, transfer: Transferable[]): void
+}
+
+export interface LifeEvent {
+  waitUntil(work: Promise<unknown>): void
+}
+
+export interface FetchEvent extends LifeEvent {
+  readonly request: Request
+  respondWith(response: Promise<Response>): void
+}

@@ -1,0 +1,57 @@
+import type { GenerateRequest, LoadRequest, ModelInfo, RequestEvent, Scaling } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import type { HostLoadOptions, HostSource, ModelHost, PickedSource } from '../control/model-host.ts'
+import { withPort } from '../with-port.ts'
+import { Flights } from './flights.ts'
+import type { Host } from './host.ts'
+import { handOver } from './link.ts'
+
+/** The models of a host, this tab's or another's, as the control plane sees them. */
+export class HostedModels implements ModelHost {
+  readonly #host: Host
+  readonly #flights: Flights
+
+  constructor(host: Host) {
+    this.#host = host
+    this.#flights = new Flights(host)
+  }
+
+  load(source: HostSource, options: HostLoadOptions): Promise<ModelInfo> {
+    return this.loadFrom(source, options)
+  }
+
+  /** @param source an address, or files that the user picked. */
+  async loadFrom(
+    source: HostSource | PickedSource,
+    { onProgress, signal, replicas, idleTimeoutMs, ...serving }: HostLoadOptions,
+  ): Promise<ModelInfo> {
+    if (signal?.aborted === true)
+      throw new EngineError('aborted', 'The signal had fired before the load began.')
+    const request: LoadRequest = { ...serving, ...source }
+    const scaling: Scaling = {
+      ...(replicas === undefined ? {} : { replicas }),
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    }
+    return withPort(onProgress, signal, (port) =>
+      this.#host.call((api) => api.load(request, scaling, handOver(port))),
+    )
+  }
+
+  async unload(id: string): Promise<void> {
+    await this.#host.call((api) => api.unload(id))
+  }
+
+  submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void {
+    return this.#flights.submit(request, take)
+  }
+
+  async folderBytes({ url, hub }: HostSource): Promise<number> {
+    const { totalBytes } = await this.#host.call((api) => api.storedStatus(hub ?? { url }))
+    return totalBytes
+  }
+
+  /** Ends all requests, and all that come, with this error. */
+  failAll(error: EngineError): void {
+    this.#flights.failAll(error)
+  }
+}

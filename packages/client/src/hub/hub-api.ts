@@ -1,0 +1,49 @@
+import type { Answer, EngineApi, ErrorCode, HubApi } from '@tabserve/protocol'
+import { answer } from '@tabserve/protocol'
+import type { Hub } from './hub.ts'
+import { handOver } from './link.ts'
+
+/** A hub as its own tab and others call it: what goes wrong is an answer, too. */
+export function hubApi(hub: Hub): HubApi {
+  const done = (code: ErrorCode, work: () => Promise<void> | void) =>
+    answer(code, async () => {
+      await work()
+      return null
+    })
+  /** Storage is every worker's: any of them answers. */
+  const worker = async <T>(
+    call: (api: Pick<EngineApi, StorageCall>) => Promise<Answer<T>>,
+  ): Promise<Answer<T>> => answer('storage', async () => (await hub.worker()).link.call(call))
+  return {
+    device: () => answer('engine_lost', () => hub.device),
+    load: (request, scaling, port) => answer('backend_failed', () => hub.load(request, scaling, port)),
+    unload: (model) => done('backend_failed', () => hub.unload(model)),
+    scale: (model, replicas) => answer('backend_failed', () => hub.scale(model, replicas)),
+    list: () => answer('backend_failed', () => hub.list()),
+    describe: (model) => answer('backend_failed', () => hub.describe(model)),
+    stats: (model) => answer('backend_failed', () => hub.stats(model)),
+    tokenize: (request) => answer('backend_failed', () => hub.tokenize(request)),
+    tokenTexts: (model, tokens) => answer('backend_failed', () => hub.tokenTexts(model, tokens)),
+    resetPrefixCache: (model) => done('backend_failed', () => hub.resetPrefixCache(model)),
+    health: () => answer('backend_failed', () => hub.health()),
+    submit: (request, port, id, isCancelled) =>
+      done('bad_request', () => hub.submit(request, port, id, isCancelled)),
+    cancel: (id) => done('bad_request', () => hub.cancel(id)),
+    clearCache: (url) => worker((api) => api.clearCache(url)),
+    listStored: () => worker((api) => api.listStored()),
+    storedStatus: (source) => worker((api) => api.storedStatus(source)),
+    prefetch: (source, port) => worker((api) => api.prefetch(source, handOver(port))),
+    convert: (request, port) =>
+      answer('backend_failed', async () => {
+        const converter = await hub.worker()
+        return converter.loading(() => converter.link.call((api) => api.convert(request, handOver(port))))
+      }),
+    verifyStored: (url) => worker((api) => api.verifyStored(url)),
+    setPinned: (url, isPinned) => worker((api) => api.setPinned(url, isPinned)),
+    evictStored: (url) => worker((api) => api.evictStored(url)),
+    removeStored: (url) => worker((api) => api.removeStored(url)),
+    storage: () => worker((api) => api.storage()),
+  }
+}
+
+type StorageCall = Extract<keyof HubApi, keyof EngineApi>

@@ -1,0 +1,28 @@
+import { createOpenAI } from '@ai-sdk/openai'
+import { embed, generateObject, generateText, jsonSchema, streamText } from 'ai'
+import OpenAI from 'openai'
+import { createClient } from 'tabserve'
+import { createTabserve } from 'tabserve/ai-sdk'
+import { LanguageModel } from 'tabserve/prompt-api'
+
+/** `window.doors`: other people's SDKs beside our client, as an app would bundle them. */
+const doors = {
+  OpenAI,
+  createOpenAI,
+  embed,
+  generateObject,
+  generateText,
+  jsonSchema,
+  streamText,
+  createClient,
+  createTabserve,
+  LanguageModel,
+}
+
+declare global {
+  interface Window {
+    doors: typeof doors
+  }
+}
+
+window.doors = doors

@@ -1,0 +1,85 @@
+import type { HubDtype, HubModel, HubOrigin, Manifest, ManifestFile } from '@tabserve/protocol'
+import { EngineError } from '@tabserve/protocol'
+import type { Json } from './decoder-config.ts'
+import { decoderFacts, expectedParameters } from './decoder-config.ts'
+import type { ChosenWeights } from './dtype-choice.ts'
+import type { TextFiles } from './tokenizer-spec.ts'
+import { contextLimit, tokenizerSpec } from './tokenizer-spec.ts'
+
+export interface ManifestParts {
+  /** Of the repository, for messages. */
+  readonly address: string
+  readonly source: HubOrigin
+  readonly weights: ChosenWeights
+  readonly texts: TextFiles
+  readonly hasChatTemplate: boolean
+  readonly files: readonly ManifestFile[]
+}
+
+/** The manifest of a repository that has none. Throws `bad_model` for one that is no text decoder. */
+export function hubManifest({
+  address,
+  source,
+  weights,
+  texts,
+  hasChatTemplate,
+  files,
+}: ManifestParts): Manifest {
+  const facts = decoderFacts(texts.config, address, contextLimit(texts.tokenizerConfig))
+  return {
+    format: 'tabserve-model',
+    formatVersion: 1,
+    ...identityOf(source, weights.dtype),
+    task: 'generate',
+    parameters: expectedParameters(texts.config, facts),
+    graph: {
+      kind: 'decoder-onnx',
+      file: weights.graph.path,
+      externalData: weights.externalData.map(({ path }) => path),
+      ...facts,
+    },
+    tokenizer: tokenizerSpec(texts, hasChatTemplate, address),
+    files,
+    source,
+  }
+}
+
+/** One commit and one dtype are one version: what is at a version never changes, where there are commits. */
+export function identityOf(
+  { hub, revision, commit }: Pick<HubOrigin, 'hub' | 'revision' | 'commit'>,
+  dtype: HubDtype,
+): { readonly name: string; readonly version: string } {
+  const version = commit?.slice(0, 12) ?? revision.replaceAll('/', '-')
+  return { name: hub.slice(hub.indexOf('/') + 1), version: `${version}-${dtype}` }
+}
+
+/** A `manifest.json` of a repository, if it is one of ours; others use the name too. Throws `bad_request` where a dtype was asked for. */
+export function ownManifest(
+  bytes: Uint8Array | undefined,
+  model: HubModel,
+  address: string,
+): Json | undefined {
+  if (bytes === undefined) return undefined
+  const value = jsonOf(bytes)
+  if (value?.['format'] !== 'tabserve-model') return undefined
+  if (model.dtype === 'auto') return value
+  const message = `${address} holds a model folder of tabserve, which comes in one form: leave out \`dtype\`.`
+  throw new EngineError('bad_request', message)
+}
+
+/** A file of a repository as JSON. Throws `bad_model`. */
+export function parsed(bytes: Uint8Array | undefined, path: string, address: string): Json {
+  if (bytes === undefined) return {}
+  const value = jsonOf(bytes)
+  if (value !== undefined) return value
+  throw new EngineError('bad_model', `${address}${path} is not a JSON object.`, { file: path })
+}
+
+function jsonOf(bytes: Uint8Array): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined
+  } catch {
+    return undefined // callers say what that means for their file
+  }
+}

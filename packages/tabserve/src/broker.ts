@@ -1,0 +1,3 @@
+import { startBroker } from '@tabserve/worker/broker'
+
+startBroker(self)

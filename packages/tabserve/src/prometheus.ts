@@ -1,0 +1,1 @@
+export { PROMETHEUS_TYPE, prometheusText } from '@tabserve/client/prometheus'

@@ -1,0 +1,2 @@
+export { serveFromPages, startServiceWorker } from '@tabserve/client/service-worker'
+export type { ServiceWorkerOptions, WorkerScope } from '@tabserve/client/service-worker'

@@ -1,0 +1,36 @@
+import type { Cancel, Emit } from '@tabserve/engine'
+import type { RequestCommand, RequestEvent } from '@tabserve/protocol'
+import { toWireError } from '@tabserve/protocol'
+
+/** The requests of one worker that have not said their last word, each with its port. */
+export class OpenRequests {
+  readonly #cancels = new Map<string, Cancel>()
+
+  /** Starts a request that says everything on `port`. Resolves when it has said its last word. @param isCancelled it ends without a step. */
+  open(id: string, port: MessagePort, start: (emit: Emit) => Cancel, isCancelled: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      let cancel: Cancel = () => {}
+      const emit = (event: RequestEvent) => {
+        port.postMessage(event)
+        if (event.type === 'delta') return
+        port.close()
+        this.#cancels.delete(id)
+        resolve()
+      }
+      this.#cancels.set(id, () => cancel())
+      port.onmessage = ({ data }: MessageEvent<RequestCommand>) => data.type === 'cancel' && cancel()
+      // Where browsers tell: a page that is gone waits for nothing.
+      port.addEventListener('close', () => cancel())
+      try {
+        cancel = start(emit)
+        if (isCancelled) cancel()
+      } catch (error) {
+        emit({ type: 'error', error: toWireError(error, 'bad_request') })
+      }
+    })
+  }
+
+  cancel(id: string): void {
+    this.#cancels.get(id)?.()
+  }
+}

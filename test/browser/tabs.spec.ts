@@ -1,0 +1,191 @@
+import type { BrowserContext, Page } from 'playwright/test'
+import { MODEL, expect, test } from './fixtures.ts'
+
+const REQUEST = { model: 'stories@1', prompt: 'Once upon a time', temperature: 0, ignoreEos: true }
+
+declare global {
+  interface Window {
+    /** What the streams of `beginStreams` have said, when, and that they ended. */
+    streams: { text: string; readonly at: number[]; done: Promise<void> }[]
+  }
+}
+
+test('three tabs share one worker and one copy of the weights, and all stream', async ({ context, site }) => {
+  const tabs = await openTabs(context, site.url, 3)
+  const infos = await Promise.all(tabs.map((tab) => load(tab)))
+  expect(infos.map(({ networkBytes }) => networkBytes > 0)).toEqual([true, true, true]) // one and the same load
+  expect(tabs.map((tab) => tab.workers().length).toSorted()).toEqual([0, 0, 1])
+  const results = await Promise.all(
+    tabs.map((tab) =>
+      tab.evaluate(async (request) => {
+        const stream = window.client.generate({ ...request, maxTokens: 200 })
+        let numDeltas = 0
+        for await (const _ of stream) numDeltas++
+        return { numDeltas, text: (await stream).text, role: window.client.role }
+      }, REQUEST),
+    ),
+  )
+  expect(results.map(({ role }) => role).toSorted()).toEqual(['follower', 'follower', 'leader'])
+  expect(new Set(results.map(({ text }) => text)).size).toBe(1)
+  for (const { numDeltas } of results) expect(numDeltas).toBeGreaterThan(50)
+  const health = await Promise.all(tabs.map((tab) => tab.evaluate(() => window.client.health())))
+  for (const { models } of health)
+    expect(models).toMatchObject([{ id: 'stories@1', replicas: [{ state: 'ready' }] }])
+})
+
+test('when the leading tab closes in the middle of their streams the others finish with the same text', async ({
+  context,
+  site,
+}) => {
+  const [leader, ...others] = (await openTabs(context, site.url, 3)) as [Page, Page, Page]
+  await load(leader, 16)
+  await context.route('**/*.{json,onnx,data}', (route) => route.abort())
+  const whole = await leader.evaluate(
+    async (request) => (await window.client.generate({ ...request, maxTokens: 480 })).text,
+    REQUEST,
+  )
+  await Promise.all(others.map((tab) => beginStreams(tab, 8, 480)))
+  await Promise.all(
+    others.map((tab) => tab.waitForFunction(() => window.streams.some(({ text }) => text !== ''))),
+  )
+  const closing = Date.now()
+  await leader.close()
+  const closed = Date.now()
+  const streams = (await Promise.all(others.map((tab) => tab.evaluate(endStreams)))).flat()
+  expect(streams.map(({ text }) => text)).toEqual(new Array(16).fill(whole))
+  const cut = streams.filter(({ at }) => at[0]! < closing && at.at(-1)! > closed)
+  expect(cut.length).toBeGreaterThan(0)
+  const gapsMs = cut.map(({ at }) => Math.max(...at.slice(1).map((ms, index) => ms - at[index]!)))
+  console.log(`${cut.length} streams changed the tab; longest pause ${Math.max(...gapsMs).toFixed(0)} ms`)
+  const roles = await Promise.all(others.map((tab) => tab.evaluate(() => window.client.role)))
+  expect(roles.toSorted()).toEqual(['follower', 'leader'])
+  expect(others.map((tab) => tab.workers().length).toSorted()).toEqual([0, 1])
+})
+
+test('a tab that closes leaves nothing running', async ({ context, site }) => {
+  const [leader, follower] = (await openTabs(context, site.url, 2)) as [Page, Page]
+  await load(follower)
+  await beginStreams(follower, 8, 480)
+  await follower.waitForFunction(() => window.streams.some(({ text }) => text !== ''))
+  await follower.close()
+  const stats = () => leader.evaluate(async () => window.client.stats('stories'))
+  await expect.poll(stats).toMatchObject({ running: 0, waiting: 0 })
+  expect(
+    await leader.evaluate(async () => (await window.client.health()).models[0]?.replicas[0]?.requests),
+  ).toBe(0)
+})
+
+test('a leading tab that does not answer loses the engine, and follows when it wakes', async ({
+  context,
+  site,
+}) => {
+  const [leader, follower] = (await openTabs(context, site.url, 2, 1000)) as [Page, Page]
+  await load(leader)
+  const whole = await leader.evaluate(
+    async (request) => (await window.client.generate({ ...request, maxTokens: 100 })).text,
+    REQUEST,
+  )
+  const asleep = leader.evaluate(() => {
+    const started = performance.now()
+    while (performance.now() - started < 5000);
+  })
+  await expect.poll(() => follower.evaluate(() => window.client.role)).toBe('leader')
+  const ask = (tab: Page) =>
+    tab.evaluate(
+      async (request) => (await window.client.generate({ ...request, maxTokens: 100 })).text,
+      REQUEST,
+    )
+  expect(await ask(follower)).toBe(whole)
+  await asleep
+  expect(await ask(leader)).toBe(whole)
+  expect(await leader.evaluate(() => window.client.role)).toBe('follower')
+  await expect.poll(() => leader.workers().length).toBe(0)
+})
+
+test('a model goes when the last tab that loaded it unloads it, and what is forgotten stays so', async ({
+  context,
+  site,
+}) => {
+  const [leader, follower] = (await openTabs(context, site.url, 2)) as [Page, Page]
+  await load(leader)
+  await load(follower)
+  const list = (tab: Page) => tab.evaluate(async () => (await window.client.list()).map(({ id }) => id))
+  await leader.evaluate(() => window.client.unload('stories'))
+  expect(await list(leader)).toEqual(['stories@1'])
+  await leader.evaluate(() => window.client.dispose())
+  await expect.poll(() => follower.evaluate(() => window.client.role)).toBe('leader')
+  expect(await list(follower)).toEqual(['stories@1'])
+  await follower.evaluate(() => window.client.dispose())
+  await join(follower)
+  expect(await list(follower)).toEqual([])
+})
+
+test('tabs that do not say so do not share', async ({ context, site }) => {
+  const tabs = await openTabs(context, site.url, 2, undefined, false)
+  await Promise.all(tabs.map((tab) => load(tab)))
+  expect(tabs.map((tab) => tab.workers().length)).toEqual([1, 1])
+  expect(await tabs[0]?.evaluate(() => window.client.role)).toBe('alone')
+})
+
+/** The first one leads. */
+async function openTabs(
+  context: BrowserContext,
+  site: string,
+  count: number,
+  hangTimeoutMs?: number,
+  share = true,
+): Promise<Page[]> {
+  const tabs: Page[] = []
+  for (let index = 0; index < count; index++) {
+    const tab = await context.newPage()
+    await tab.goto(new URL('/script-tag/blank.html', site).href)
+    await join(tab, hangTimeoutMs, share)
+    tabs.push(tab)
+  }
+  return tabs
+}
+
+async function join(tab: Page, hangTimeoutMs?: number, share = true): Promise<void> {
+  await tab.evaluate(
+    async ({ hangTimeoutMs, share }) => {
+      window.client = await window.tabserve.createClient({
+        share,
+        ...(hangTimeoutMs === undefined ? {} : { hangTimeoutMs }),
+      })
+    },
+    { hangTimeoutMs, share },
+  )
+}
+
+function load(tab: Page, maxRunning = 8): Promise<{ networkBytes: number }> {
+  return tab.evaluate(async ({ url, maxRunning }) => (await window.client.load(url, { maxRunning })).load, {
+    url: MODEL.stories1,
+    maxRunning,
+  })
+}
+
+async function beginStreams(tab: Page, count: number, maxTokens: number): Promise<void> {
+  await tab.evaluate(
+    ({ request, count, maxTokens }) => {
+      window.streams = Array.from({ length: count }, () => {
+        const stream = { text: '', at: [] as number[], done: Promise.resolve() }
+        const read = async () => {
+          for await (const { text } of window.client.generate({ ...request, maxTokens })) {
+            stream.text += text
+            stream.at.push(Date.now())
+          }
+        }
+        stream.done = read()
+        stream.done.catch(() => {}) // whoever ends the streams hears of it
+        return stream
+      })
+    },
+    { request: REQUEST, count, maxTokens },
+  )
+}
+
+/** In the page: what the streams have said, and when, once they have ended. */
+async function endStreams(): Promise<{ text: string; at: readonly number[] }[]> {
+  await Promise.all(window.streams.map(({ done }) => done))
+  return window.streams.map(({ text, at }) => ({ text, at }))
+}
