@@ -4,7 +4,7 @@ import { Heartbeat } from '../../packages/client/src/hub/heartbeat.ts'
 import { memoryShare } from '../../packages/client/src/hub/memory-share.ts'
 import { PrefixHomes, beginningsOf } from '../../packages/client/src/hub/prefix-homes.ts'
 import { withoutWait } from '../../packages/client/src/hub/request-deadline.ts'
-import { resolveScaling } from '../../packages/client/src/hub/resolve-scaling.ts'
+import { refuseReplicasOnGpu, resolveScaling } from '../../packages/client/src/hub/resolve-scaling.ts'
 import { RestartPolicy } from '../../packages/client/src/hub/restart-policy.ts'
 import { emptyStats, sumStats } from '../../packages/client/src/hub/sum-stats.ts'
 import { threadsPerReplica } from '../../packages/client/src/hub/threads.ts'
@@ -109,6 +109,11 @@ test('a wrong number of replicas is refused', () => {
   ])
     expect(() => resolveScaling(scaling)).toThrow(expect.objectContaining({ code: 'bad_request' }))
   expect(resolveScaling({ replicas: { min: 0, max: 2 } })).toMatchObject({ min: 0, max: 2 })
+})
+
+test('replicas that would share one GPU are refused', () => {
+  expect(() => refuseReplicasOnGpu(2)).toThrow(expect.objectContaining({ code: 'bad_request' }))
+  expect(() => refuseReplicasOnGpu(1)).not.toThrow()
 })
 
 test('the figures of replicas are added', () => {

@@ -17,6 +17,8 @@ export interface Served {
   stats(): ModelStats
   /** What runs it now: that changes when a device is lost. */
   facts(): RunnerFacts
+  /** Whether another runner is being made in place of a lost one: no step is computed meanwhile. */
+  readonly isRecovering: boolean
   resetPrefixCache(): void
   /** Ends every request with `engine_lost` and frees the model. */
   dispose(): Promise<void>

@@ -79,9 +79,12 @@ export class Server {
 
   /** How far everything is, for whoever watches over this worker. */
   pulse(): Pulse {
-    const stats = [...this.#models.values()].map(({ model }) => model.served.stats())
+    const served = [...this.#models.values()].map(({ model }) => model.served)
+    const stats = served.map((each) => each.stats())
+    // Who waits for another runner waits as a load does: nothing is stuck.
+    const isRecovering = served.some((each) => each.isRecovering)
     return {
-      busy: stats.some(({ running, waiting }) => running + waiting > 0),
+      busy: !isRecovering && stats.some(({ running, waiting }) => running + waiting > 0),
       progress: stats.reduce(
         (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
         0,

@@ -88,13 +88,13 @@ export class Hub {
     return this.#find(model).scale(replicas)
   }
 
-  list(): readonly ModelInfo[] {
-    return [...this.#models.values()].map(({ info }) => info)
+  list(): Promise<readonly ModelInfo[]> {
+    return Promise.all([...this.#models.values()].map((set) => set.current()))
   }
 
   /** Throws `model_not_loaded`. */
-  describe(model: string): ModelInfo {
-    return this.#find(model).info
+  async describe(model: string): Promise<ModelInfo> {
+    return this.#find(model).current()
   }
 
   /** Of all replicas together. Throws `model_not_loaded`. */

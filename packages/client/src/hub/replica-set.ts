@@ -13,6 +13,7 @@ import { modelHealth } from './model-health.ts'
 import { PrefixHomes, beginningsOf } from './prefix-homes.ts'
 import { Replica } from './replica.ts'
 import { withoutWait } from './request-deadline.ts'
+import { refuseReplicasOnGpu } from './resolve-scaling.ts'
 import { Scaler } from './scaler.ts'
 import { emptyStats, sumStats } from './sum-stats.ts'
 import type { WorkerLink } from './worker-link.ts'
@@ -41,6 +42,7 @@ export class ReplicaSet {
   /** Why the last replica that failed did. */
   #problem: EngineError | undefined
 
+  /** Throws `bad_request`. */
   constructor(options: ReplicaSetOptions) {
     this.#options = options
     this.#scaler = new Scaler(options.scaling, {
@@ -48,6 +50,8 @@ export class ReplicaSet {
       scale: (wanted) => this.#want(wanted),
       fit: (replicas) => options.fit(this, replicas),
     })
+    const { device, runner } = options.request
+    if (device === 'webgpu' || runner === 'webgpu') refuseReplicasOnGpu(this.#scaler.most)
   }
 
   get request(): LoadRequest {
@@ -68,6 +72,19 @@ export class ReplicaSet {
   get info(): ModelInfo {
     if (this.#info === undefined) throw new Error('a model was asked about before it was loaded')
     return this.#info
+  }
+
+  /** As it runs now: a GPU that was lost for good has left it to the CPU. */
+  async current(): Promise<ModelInfo> {
+    const { info, worker } = this
+    if (info.choice.device !== 'webgpu' || worker === undefined) return info
+    try {
+      this.#info = await worker.link.call((api) => api.describe(info.id))
+    } catch (error) {
+      // Its worker died or let the model go meanwhile: what it said last counts.
+      if (!(error instanceof EngineError)) throw error
+    }
+    return this.info
   }
 
   /** The worker of a replica that answers. */
@@ -101,6 +118,7 @@ export class ReplicaSet {
 
   /** Resolves when as many replicas are there as wanted and no others. Throws what keeps a replica from starting. */
   async scale(wanted: number): Promise<ModelHealth> {
+    if ((await this.current()).choice.device === 'webgpu') refuseReplicasOnGpu(wanted)
     this.#scaler.pin(wanted)
     await this.#reach(wanted)
     return this.health()

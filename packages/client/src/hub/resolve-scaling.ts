@@ -21,6 +21,13 @@ export function resolveScaling({ replicas = 1, idleTimeoutMs }: Scaling): {
   return { min, max, idleTimeoutMs }
 }
 
+/** One GPU would compute for all replicas, and hold the weights once for each. Throws `bad_request`. */
+export function refuseReplicasOnGpu(most: number): void {
+  if (most <= 1) return
+  const message = `${most} replicas would share one GPU: a model on it has one. Leave out \`replicas\`, or load it with device: 'wasm'.`
+  throw new EngineError('bad_request', message)
+}
+
 /** Throws `bad_request`. */
 export function checkReplicas(option: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least && value <= MOST_REPLICAS) return

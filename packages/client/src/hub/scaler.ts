@@ -40,6 +40,11 @@ export class Scaler {
     }
   }
 
+  /** Replicas that there may be at once. */
+  get most(): number {
+    return Math.max(1, this.#max)
+  }
+
   /** Replicas of a model that somebody has asked for: when it is loaded, and when it is woken. */
   get awake(): number {
     return Math.max(1, this.#min)

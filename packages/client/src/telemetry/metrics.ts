@@ -36,6 +36,7 @@ export function metricsOf(models: readonly MeasuredModel[]): Metric[] {
     ),
     counter('prefix_cache_hits', 'Prompt tokens found in the KV cache.', (stats) => one(stats.cachedTokens)),
     counter('num_preemptions', 'Answers sent back to wait.', (stats) => one(stats.preemptions)),
+    counter('num_device_losses', 'Times that the GPU was lost.', (stats) => one(stats.losses)),
     counter('prompt_tokens', 'Prompt tokens asked for.', (stats) => one(stats.promptTokens)),
     counter('prompt_tokens_cached', 'Prompt tokens that were not computed.', (stats) =>
       one(stats.cachedTokens),

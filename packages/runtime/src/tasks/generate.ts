@@ -103,6 +103,10 @@ export class GenerateModel implements Served {
     return this.#lasting.facts
   }
 
+  get isRecovering(): boolean {
+    return this.#lasting.isReplacing
+  }
+
   resetPrefixCache(): void {
     this.#engine.resetPrefixCache()
   }

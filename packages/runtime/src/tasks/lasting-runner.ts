@@ -21,6 +21,7 @@ export class LastingRunner {
   #choice: DeviceChoice
   #numLosses = 0
   #lastLossMs = -Infinity
+  #isReplacing = false
 
   constructor(source: RunnerSource, chosen: ChosenRunner, choice: DeviceChoice) {
     this.#source = source
@@ -30,6 +31,11 @@ export class LastingRunner {
 
   get runner(): ModelRunner {
     return this.#chosen.runner
+  }
+
+  /** Between a loss and the next runner. */
+  get isReplacing(): boolean {
+    return this.#isReplacing
   }
 
   get facts(): RunnerFacts {
@@ -51,8 +57,13 @@ export class LastingRunner {
     const now = this.#source.now()
     this.#numLosses = now - this.#lastLossMs < ROW_MS ? this.#numLosses + 1 : 1
     this.#lastLossMs = now
-    await this.#chosen.runner.dispose()
-    this.#chosen = await this.#again(loss)
+    this.#isReplacing = true
+    try {
+      await this.#chosen.runner.dispose()
+      this.#chosen = await this.#again(loss)
+    } finally {
+      this.#isReplacing = false
+    }
     return this.#chosen.runner
   }
 
