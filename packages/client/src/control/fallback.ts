@@ -1,4 +1,4 @@
-import type { GenerateRequest } from '@tabserve/protocol'
+import type { ErrorCode, GenerateRequest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { FallbackCondition } from './served-by.ts'
 
@@ -35,6 +35,9 @@ const LOCAL_ONLY: readonly (keyof GenerateRequest)[] = [
   'promptLogprobs',
 ]
 
+/** Failures of a load that tell of the device. */
+const DEVICE_FAILURES: ReadonlySet<ErrorCode> = new Set(['backend_failed', 'engine_lost', 'device_lost'])
+
 /**
  * The condition on which a request that failed here goes to the server, or `undefined`: it stays failed.
  * @param error what it failed with, before its first token. @param loadFailure why its version is not loaded, if that was tried.
@@ -60,9 +63,8 @@ function conditionOf(
   if (error.code !== 'model_not_loaded' && error.code !== 'engine_lost') return undefined
   if (loadFailure?.code === 'memory') return 'model_too_large'
   // A load that was stopped, or whose files did not come, says nothing about the device.
-  return loadFailure?.code === 'backend_failed' || loadFailure?.code === 'engine_lost'
-    ? 'unsupported_device'
-    : undefined
+  const isOfDevice = loadFailure !== undefined && DEVICE_FAILURES.has(loadFailure.code)
+  return isOfDevice ? 'unsupported_device' : undefined
 }
 
 /** Throws `bad_request`. */

@@ -97,6 +97,11 @@ export class Hub {
     return this.#find(model).current()
   }
 
+  /** `name@version`. Throws `model_not_loaded`. */
+  idOf(model: string): string {
+    return this.#find(model).info.id
+  }
+
   /** Of all replicas together. Throws `model_not_loaded`. */
   async stats(model: string): Promise<ModelStats> {
     return this.#find(model).stats()

@@ -118,7 +118,10 @@ export class ReplicaSet {
 
   /** Resolves when as many replicas are there as wanted and no others. Throws what keeps a replica from starting. */
   async scale(wanted: number): Promise<ModelHealth> {
-    if ((await this.current()).choice.device === 'webgpu') refuseReplicasOnGpu(wanted)
+    if (this.info.choice.device === 'webgpu') {
+      const { choice } = await this.current()
+      if (choice.device === 'webgpu') refuseReplicasOnGpu(wanted)
+    }
     this.#scaler.pin(wanted)
     await this.#reach(wanted)
     return this.health()

@@ -13,6 +13,7 @@ const NAME_OF: Partial<Record<EngineError['code'], string>> = {
   unsupported_parameter: 'NotSupportedError',
   aborted: 'AbortError',
   engine_lost: 'InvalidStateError',
+  device_lost: 'InvalidStateError',
   network: 'NetworkError',
 }
 

@@ -71,7 +71,7 @@ export class SharedHub {
   }
 
   async #unload(tab: string, model: string): Promise<void> {
-    const { id } = await this.#hub.describe(model)
+    const id = this.#hub.idOf(model)
     const holders = this.#holders.get(id)
     holders?.delete(tab)
     if (holders !== undefined && holders.size > 0) return
