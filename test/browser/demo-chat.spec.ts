@@ -57,7 +57,7 @@ test('answers grow while they are computed, their speed is told, and the page st
 test('Stop and Escape end an answer at once, and the next can be asked', async ({ page, site }) => {
   await openChat(page, site.url)
   await load(page)
-  await talkAtLength(page)
+  await talkAtLength(page, 'truncate-start') // until it is stopped, however late the test comes to it
   const ways = [() => page.getByTestId('stop').click(), () => page.keyboard.press('Escape')]
   for (const stop of ways) {
     await ask(page, 'Tell me a story about a dog.')
@@ -69,6 +69,7 @@ test('Stop and Escape end an answer at once, and the next can be asked', async (
     await expect(page.getByTestId('prompt')).toBeFocused()
     await page.getByTestId('new-conversation').click()
   }
+  await page.getByLabel('Max tokens').fill('40')
   await ask(page, 'Tell me a story.')
   await expectFinished(page)
 })
@@ -345,18 +346,19 @@ async function expectFinished(page: Page): Promise<void> {
   await expect(page.getByTestId('status')).toHaveText(/^Answer finished/, { timeout: 20_000 })
 }
 
-/** Has every answer run to the end of the context: the page offers no such setting, so its requests are given one on their way. */
-async function talkAtLength(page: Page): Promise<void> {
-  await page.evaluate(() => {
+/** Has every answer run to the end of the context, or past it: the page offers no such setting, so its requests are given one on their way. */
+async function talkAtLength(page: Page, contextOverflow: 'stop' | 'truncate-start' = 'stop'): Promise<void> {
+  await page.evaluate((contextOverflow) => {
     interface Call {
-      readonly argumentList?: readonly { readonly value?: { task?: string; ignoreEos?: boolean } }[]
+      readonly argumentList?: readonly { readonly value?: { task?: string } }[]
     }
     const post = Worker.prototype.postMessage as (this: Worker, call: Call, transfer: Transferable[]) => void
     Worker.prototype.postMessage = function (this: Worker, call: Call, transfer: Transferable[]) {
-      for (const { value } of call.argumentList ?? []) if (value?.task === 'generate') value.ignoreEos = true
+      for (const { value } of call.argumentList ?? [])
+        if (value?.task === 'generate') Object.assign(value, { ignoreEos: true, contextOverflow })
       post.call(this, call, transfer)
     } as typeof Worker.prototype.postMessage
-  })
+  }, contextOverflow)
   await page.getByTestId('settings').locator('summary').click()
   await page.getByLabel('Max tokens').fill('')
 }
