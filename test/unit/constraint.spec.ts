@@ -3,7 +3,7 @@ import type { Constraint } from '../../packages/engine/src/constraint.ts'
 import { EngineError } from '../../packages/protocol/src/index.ts'
 import type { Asked } from './fake-engine.ts'
 import { prompt, startEngine, tokensOf } from './fake-engine.ts'
-import { VOCAB, continuation } from './fake-runner.ts'
+import { FakeRunner, VOCAB, continuation } from './fake-runner.ts'
 
 const KINDS = {
   rows: { maxRows: 4, maxContext: 128, maxTokensPerStep: 16, batchedPrefill: true },
@@ -77,7 +77,7 @@ const anything = () => () => true
 for (const [kind, room] of Object.entries(KINDS)) {
   /** As `ask` of the engine, held to constraints that are made as they are wanted. */
   const start = (options = {}) => {
-    const started = startEngine(room, options)
+    const started = startEngine(room, options, async () => new FakeRunner(room))
     const constraints: FakeConstraint[] = []
     const ask = (asked: Asked, make: (said: readonly number[]) => FakeConstraint) =>
       new Promise<ReturnType<typeof tokensOf>>((resolve, reject) => {
@@ -129,6 +129,20 @@ for (const [kind, room] of Object.entries(KINDS)) {
     expect(answer).toHaveLength(60)
     answer.forEach((token, index) => expect(isOdd(answer.slice(0, index))(token)).toBe(true))
     expect(engine.stats().steps.verify).toBe(0)
+  })
+
+  test(`${kind}: a device that is lost is not noticed by who is held to a grammar, be it drawn from or awaited`, async () => {
+    const { held, ask, engine, runner } = start()
+    runner.loseAt = 5
+    const prompts = [list(20), list(9, 1), list(14, 2)]
+    const answers = await Promise.all([
+      held({ tokens: prompts[0]!, maxTokens: 12 }, () => new FakeConstraint(anything)),
+      held({ tokens: prompts[1]!, maxTokens: 12 }, () => new FakeConstraint(anything)),
+      ask({ tokens: prompts[2]!, maxTokens: 12 }).then((events) => tokensOf(events)),
+    ])
+    answers.forEach((answer, index) => expect(answer).toEqual(continuation(prompts[index]!, 12)))
+    engine.check()
+    expect(engine.stats()).toMatchObject({ losses: 1, running: 0, waiting: 0 })
   })
 
   test(`${kind}: answers that are cut and resumed are held to what their grammars say behind the tokens that each had said`, async () => {

@@ -96,13 +96,14 @@ test('a draft is checked in one step, also where a graph gives logits of the las
   }
 })
 
-test('what a graph cannot be is refused with a reason: a missing file of weights, kvType, kernels, heap', async () => {
+test('what a graph cannot be is refused with a reason: a missing file of weights, kvType, kernels, the GPU, heap', async () => {
   const made = exportForeign(SPEC, { ...PLAIN, style: 'optimum', inline: false })
   const unlisted = { ...made, described: { ...made.described, externalData: [] } }
   await expect(openExport(unlisted)).rejects.toThrow('weights in onnx/model.onnx_data')
   await expect(openExport(unlisted)).rejects.toMatchObject({ code: 'bad_model' })
   await expect(openExport(made, { kvType: 'int8' })).rejects.toMatchObject({ code: 'bad_request' })
   await expect(openExport(made, {}, 'kernels')).rejects.toMatchObject({ code: 'bad_request' })
+  await expect(openExport(made, {}, 'webgpu')).rejects.toMatchObject({ code: 'bad_request' })
   await expect(openExport(made, {}, 'heap')).rejects.toMatchObject({ code: 'bad_request' })
   const cut = { ...made, externalData: made.externalData.subarray(0, 1000) }
   await expect(openExport(cut)).rejects.toMatchObject({ code: 'bad_model' })

@@ -83,6 +83,8 @@ test('what was asked for is done; what the machine lacks is said; the rest is to
   expect(choose(AUTO, { ...FACTS, gpu: { missing: 'no adapter' } })).toMatchObject({ reason: 'no adapter' })
   const software = { ...FACTS, gpu: { ...GPU, isSoftware: true } }
   expect(choose(AUTO, software)).toMatchObject({ device: 'wasm', by: 'facts' })
+  const foreign = { ...PROBE_GRAPH, kind: 'decoder-onnx', externalData: [] } as const
+  expect(chooseByFacts(foreign, AUTO, FACTS)).toMatchObject({ device: 'wasm', by: 'facts' })
   expect(() => choose({ device: 'webgpu', runner: 'kernels' })).toThrow(
     expect.objectContaining({ code: 'bad_request' }),
   )
