@@ -12,7 +12,7 @@ import { writeHuggingFaceFolder } from '../../packages/convert/test/huggingface-
 import { shared } from '../../packages/convert/test/shared.ts'
 import { watchBrowserMemory } from '../../packages/dev/src/browser-memory.ts'
 import { writeLargeCheckpoint } from '../../packages/dev/src/large-checkpoint.ts'
-import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
+import { MODEL, NO_SHARED, expect, hasShared, storedKeys, test } from './fixtures.ts'
 
 let folder = ''
 test.beforeEach(async () => {
@@ -274,11 +274,11 @@ test('a page whose policy forbids eval converts all the same', async ({ page }) 
   expect((await convert(page, {})).stored).toMatchObject({ state: 'stored' })
 })
 
-test('a model of 460 MB is converted in less than half the memory that it has', async ({ page }) => {
+test('a model of 730 MB is converted in less than half the memory that it has', async ({ page }) => {
   test.skip(process.platform !== 'linux', 'this system does not tell how much memory a process has held')
   test.setTimeout(180_000)
   const path = join(folder, 'large')
-  const bytes = await writeLargeCheckpoint(path, 20)
+  const bytes = await writeLargeCheckpoint(path, 32)
   await pick(page, path)
   await page.evaluate(async () => void (window.client = await window.tabserve.createClient()))
   const grown = watchBrowserMemory()
@@ -287,7 +287,7 @@ test('a model of 460 MB is converted in less than half the memory that it has', 
   )
   const { pageBytes, otherBytes } = grown?.() ?? { pageBytes: Infinity, otherBytes: Infinity }
   expect(pageBytes).toBeGreaterThan(2 ** 24) // else the wrong processes were watched
-  expect(pageBytes + otherBytes).toBeLessThan(bytes / 2) // some 180 MB, whatever the size
+  expect(pageBytes + otherBytes).toBeLessThan(bytes / 2) // 180 to 230 MB, whatever the size
   // Several chunks a file, read back.
   expect(await page.evaluate((url) => window.client.models.verify(url), stored.url)).toMatchObject({
     isRight: true,
@@ -376,20 +376,5 @@ function loadAndTell(page: Page, url: string) {
       return { manifest, tokens, networkBytes: load.networkBytes }
     },
     { url, tell: TELL },
-  )
-}
-
-function storedKeys(page: Page): Promise<string[]> {
-  return page.evaluate(
-    () =>
-      new Promise<string[]>((resolve, reject) => {
-        const opening = indexedDB.open('tabserve-weights')
-        opening.onerror = () => reject(new Error('no database'))
-        opening.onsuccess = () => {
-          if (!opening.result.objectStoreNames.contains('weights')) return resolve([])
-          const keys = opening.result.transaction('weights').objectStore('weights').getAllKeys()
-          keys.onsuccess = () => resolve(keys.result.map(String))
-        }
-      }),
   )
 }

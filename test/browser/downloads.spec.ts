@@ -7,7 +7,7 @@ import { launchPersistent } from '../../packages/dev/src/launch-browser.ts'
 import type { LoadProgress, StorageConfig } from '../../packages/protocol/src/index.ts'
 import type { Asked, BadServer } from '../unit/bad-server.ts'
 import { serveBadly } from '../unit/bad-server.ts'
-import { MODEL, expect, test } from './fixtures.ts'
+import { MODEL, expect, storedKeys, test } from './fixtures.ts'
 
 const DATA = 'model.onnx.data'
 const CHUNK = 2 ** 16
@@ -219,18 +219,4 @@ function dataBytes(): Promise<Buffer> {
 
 async function dataHash(): Promise<string> {
   return Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(await dataBytes()))).toString('hex')
-}
-
-function storedKeys(page: Page): Promise<string[]> {
-  return page.evaluate(
-    () =>
-      new Promise<string[]>((resolve, reject) => {
-        const opening = indexedDB.open('tabserve-weights')
-        opening.onerror = () => reject(new Error('no database'))
-        opening.onsuccess = () => {
-          const keys = opening.result.transaction('weights').objectStore('weights').getAllKeys()
-          keys.onsuccess = () => resolve(keys.result.map(String))
-        }
-      }),
-  )
 }

@@ -101,3 +101,19 @@ export async function load(page: Page, url: string): Promise<void> {
     await window.client.load(url)
   }, url)
 }
+
+/** Every key of the weight store in IndexedDB. */
+export function storedKeys(page: Page): Promise<string[]> {
+  return page.evaluate(
+    () =>
+      new Promise<string[]>((resolve, reject) => {
+        const opening = indexedDB.open('tabserve-weights')
+        opening.onerror = () => reject(new Error('no database'))
+        opening.onsuccess = () => {
+          if (!opening.result.objectStoreNames.contains('weights')) return resolve([])
+          const keys = opening.result.transaction('weights').objectStore('weights').getAllKeys()
+          keys.onsuccess = () => resolve(keys.result.map(String))
+        }
+      }),
+  )
+}

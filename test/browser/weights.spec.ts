@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page, Route } from 'playwright/test'
 import type { LoadProgress, ModelInfo } from '../../packages/protocol/src/index.ts'
-import { MODEL, expect, test } from './fixtures.ts'
+import { MODEL, expect, storedKeys, test } from './fixtures.ts'
 
 const FILES = join(import.meta.dirname, '../../dist', MODEL.stories1)
 
@@ -273,21 +273,6 @@ async function failureOfLoad(page: Page, runner: 'auto' | 'heap' = 'auto') {
       )
     },
     { url: MODEL.stories1, runner },
-  )
-}
-
-function storedKeys(page: Page): Promise<string[]> {
-  return page.evaluate(
-    () =>
-      new Promise<string[]>((resolve, reject) => {
-        const opening = indexedDB.open('tabserve-weights')
-        opening.onerror = () => reject(new Error('no database'))
-        opening.onsuccess = () => {
-          if (!opening.result.objectStoreNames.contains('weights')) return resolve([])
-          const keys = opening.result.transaction('weights').objectStore('weights').getAllKeys()
-          keys.onsuccess = () => resolve(keys.result.map(String))
-        }
-      }),
   )
 }
 

@@ -111,18 +111,12 @@ export class Scheduler {
 
   /** Those whose time is over. */
   expired(now: number): readonly Sequence[] {
-    return this.sequences().filter(
-      ({ started, queueDeadlineMs, deadlineMs }) => now >= (started ? deadlineMs : queueDeadlineMs),
-    )
+    return this.sequences().filter(({ dueMs }) => now >= dueMs)
   }
 
   /** When the next of them is over, on the engine's clock; `Infinity`: never. */
   nextDeadline(): number {
-    return Math.min(
-      ...this.sequences().map(({ started, queueDeadlineMs, deadlineMs }) =>
-        started ? deadlineMs : queueDeadlineMs,
-      ),
-    )
+    return Math.min(...this.sequences().map(({ dueMs }) => dueMs))
   }
 
   /** The next forward pass, or `undefined` when there is nothing to do. */

@@ -80,6 +80,11 @@ export class Sequence {
     return this.tokens.length - this.numComputed
   }
 
+  /** When its time is over, as far as it has come. */
+  get dueMs(): number {
+    return this.started ? this.deadlineMs : this.queueDeadlineMs
+  }
+
   /** Pending tokens that may be read now: the last one, behind which the next is drawn, only once it is known what that may be. */
   get numReady(): number {
     return this.isResting ? this.numPending - 1 : this.numPending

@@ -1,23 +1,14 @@
-import type { Answer, DeviceReport, LoadRequest, ModelInfo } from './api.ts'
+import type { Answer, DeviceReport, EngineApi, LoadRequest, ModelInfo } from './api.ts'
 import type { ModelsApi } from './models.ts'
-import type { GenerateRequest, TokenizeRequest } from './request.ts'
-import type { ModelStats } from './stats.ts'
+import type { GenerateRequest } from './request.ts'
 
 /** What whoever holds the workers does for a client, in its own tab or another. Answers are values, as in `EngineApi`. */
-export interface HubApi extends ModelsApi {
+export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
   device(): Promise<Answer<DeviceReport>>
   /** `LoadProgress` comes on `port`; the page may say `LoadCommand` on it. */
   load(request: LoadRequest, scaling: Scaling, port: MessagePort): Promise<Answer<ModelInfo>>
-  unload(model: string): Promise<Answer<null>>
   /** Sets how many workers hold a model; resolves when they do. 0 until the next request. */
   scale(model: string, replicas: number): Promise<Answer<ModelHealth>>
-  list(): Promise<Answer<readonly ModelInfo[]>>
-  describe(model: string): Promise<Answer<ModelInfo>>
-  stats(model: string): Promise<Answer<ModelStats>>
-  tokenize(request: TokenizeRequest): Promise<Answer<readonly number[]>>
-  tokenTexts(model: string, tokens: readonly number[]): Promise<Answer<readonly string[]>>
-  resetPrefixCache(model: string): Promise<Answer<null>>
-  clearCache(url?: string): Promise<Answer<null>>
   health(): Promise<Answer<Health>>
   /**
    * Gives a request to a worker, which says everything on `port`. Answers when the last word is said; with `engine_lost` when it never will be,
@@ -27,6 +18,10 @@ export interface HubApi extends ModelsApi {
   /** Ends a request, also one that still waits for a worker: then `submit` answers `aborted`. */
   cancel(id: string): Promise<Answer<null>>
 }
+
+/** What means the same to one worker and to whoever holds several. */
+type SharedCall =
+  'unload' | 'list' | 'describe' | 'stats' | 'tokenize' | 'tokenTexts' | 'resetPrefixCache' | 'clearCache'
 
 /** How many workers hold a model. */
 export interface Scaling {

@@ -34,6 +34,18 @@ export interface ManifestFile {
 /** How the weights lie in the graph: fp32, fp16 that computes in fp32, row-normalised dynamic int8 (wasm), or 4-bit blocks (WebGPU). */
 export type WeightForm = 'fp32' | 'fp16' | 'int8' | 'q4'
 
+/** What every decoder is in numbers. */
+export interface DecoderShape {
+  readonly layers: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly hiddenSize: number
+  readonly vocabSize: number
+  /** Largest number of positions: where the graph has rotary tables, their rows. */
+  readonly contextLength: number
+}
+
 /**
  * A decoder with GroupQueryAttention over a KV cache of fixed capacity.
  *
@@ -43,21 +55,13 @@ export type WeightForm = 'fp32' | 'fp16' | 'int8' | 'q4'
  * Outputs: `logits` float32 [N, vocabSize] · `present.{layer}.key|value`, shaped like past and allowed to be the same memory.
  * B > 1 with S > 1 only for first prompts (no valid past).
  */
-export interface DecoderGraph {
+export interface DecoderGraph extends DecoderShape {
   readonly kind: 'decoder-gqa'
   readonly architecture: string
   /** The ONNX file, and the external-data file that it refers to by this same name. */
   readonly file: string
   readonly externalData: string
   readonly weights: WeightForm
-  readonly layers: number
-  readonly heads: number
-  readonly kvHeads: number
-  readonly headDim: number
-  readonly hiddenSize: number
-  readonly vocabSize: number
-  /** Largest number of positions: the rows of the rotary tables. */
-  readonly contextLength: number
   /** What quantisation cost, measured when it was made. Absent for fp32. */
   readonly quantization?: QuantizationReport
   /** What a runner must know to compute the decoder without the graph. Absent: only onnxruntime can run it. */
@@ -65,7 +69,7 @@ export interface DecoderGraph {
 }
 
 /** A decoder that somebody else exported (optimum, onnxruntime-genai, transformers.js). How its cache works is read from the graph. */
-export interface OnnxDecoderGraph {
+export interface OnnxDecoderGraph extends DecoderShape {
   readonly kind: 'decoder-onnx'
   /** config.json's `model_type`. */
   readonly architecture: string
@@ -73,14 +77,6 @@ export interface OnnxDecoderGraph {
   readonly file: string
   /** Files that the graph's external data lies in, as paths in the manifest; none: weights are in the graph. */
   readonly externalData: readonly string[]
-  readonly layers: number
-  readonly heads: number
-  readonly kvHeads: number
-  readonly headDim: number
-  readonly hiddenSize: number
-  readonly vocabSize: number
-  /** Largest number of positions. */
-  readonly contextLength: number
   /** What was found in the graph when it was loaded: `describe` says it, a folder need not. */
   readonly cache?: CacheFacts
 }

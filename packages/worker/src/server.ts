@@ -12,7 +12,7 @@ import type {
   TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, findModel } from '@tabserve/protocol'
 import type { LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
 import { Device, Mutex, TASKS } from '@tabserve/runtime'
 
@@ -168,18 +168,8 @@ export class Server {
     }
   }
 
-  /** `name@version`, or `name` where only one version is loaded. */
   #find(id: string): Entry {
-    const exact = this.#models.get(id)
-    if (exact !== undefined) return exact
-    const named = [...this.#models.values()].filter((entry) => entry.info.manifest.name === id)
-    if (named.length === 1 && named[0] !== undefined) return named[0]
-    const loaded = [...this.#models.keys()].join(', ') || 'none'
-    const problem =
-      named.length > 1
-        ? `${id} is loaded in several versions: say which`
-        : `${String(id)} is not loaded: load it first`
-    throw new EngineError('model_not_loaded', `${problem}. Loaded: ${loaded}.`)
+    return findModel(this.#models, id)
   }
 }
 

@@ -10,7 +10,7 @@ import type {
   Scaling,
   TokenizeRequest,
 } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, findModel } from '@tabserve/protocol'
 import { modelBytes } from '../control/memory-budget.ts'
 import { memoryShare } from './memory-share.ts'
 import { ReplicaSet } from './replica-set.ts'
@@ -218,19 +218,9 @@ export class Hub {
     })
   }
 
-  /** `name@version`, or `name` where only one version is loaded. */
   #find(id: string): ReplicaSet {
     if (this.#isDisposed) throw disposed()
-    const exact = this.#models.get(id)
-    if (exact !== undefined) return exact
-    const named = [...this.#models.values()].filter(({ info }) => info.manifest.name === id)
-    if (named.length === 1 && named[0] !== undefined) return named[0]
-    const loaded = [...this.#models.keys()].join(', ') || 'none'
-    const problem =
-      named.length > 1
-        ? `${id} is loaded in several versions: say which`
-        : `${String(id)} is not loaded: load it first`
-    throw new EngineError('model_not_loaded', `${problem}. Loaded: ${loaded}.`)
+    return findModel(this.#models, id)
   }
 }
 

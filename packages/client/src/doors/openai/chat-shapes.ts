@@ -1,31 +1,19 @@
 import type { ChatMessageParam } from './chat-messages.ts'
 import type { ChatTokenLogprob } from './chat-logprobs.ts'
 import type { ResponseFormat } from './response-format.ts'
-import type { ServingExtras } from './sampling-fields.ts'
+import type { SamplingFields, ServingExtras } from './sampling-fields.ts'
 import type { CompletionUsage } from './usage.ts'
 
 /** The part of OpenAI's request that a model in a tab can fulfil; the rest is refused with `unsupported_parameter`. */
-export interface ChatCompletionParams extends ServingExtras {
+export interface ChatCompletionParams extends SamplingFields, ServingExtras {
   model: string
   messages: ChatMessageParam[]
-  stream?: boolean | null
-  stream_options?: { include_usage?: boolean } | null
   max_completion_tokens?: number | null
   /** OpenAI's older name of `max_completion_tokens`. */
   max_tokens?: number | null
-  temperature?: number | null
-  top_p?: number | null
-  n?: number | null
-  stop?: string | string[] | null
-  seed?: number | null
-  presence_penalty?: number | null
-  frequency_penalty?: number | null
-  /** Token id → what is added to its logit. */
-  logit_bias?: Record<string, number> | null
   logprobs?: boolean | null
   top_logprobs?: number | null
   response_format?: ResponseFormat
-  user?: string
   metadata?: Record<string, string> | null
 }
 

@@ -1,24 +1,13 @@
-import type { ServingExtras } from './sampling-fields.ts'
+import type { SamplingFields, ServingExtras } from './sampling-fields.ts'
 import type { CompletionUsage } from './usage.ts'
 
 /** The part of OpenAI's request that a model in a tab can fulfil; the rest is refused with `unsupported_parameter`. */
-export interface CompletionParams extends ServingExtras {
+export interface CompletionParams extends SamplingFields, ServingExtras {
   model: string
   /** A text, a list of texts, token ids, or a list of those. */
   prompt: string | string[] | number[] | number[][]
-  stream?: boolean | null
-  stream_options?: { include_usage?: boolean } | null
   /** Default 16, as OpenAI's. */
   max_tokens?: number | null
-  temperature?: number | null
-  top_p?: number | null
-  /** Answers to each prompt. */
-  n?: number | null
-  stop?: string | string[] | null
-  seed?: number | null
-  presence_penalty?: number | null
-  frequency_penalty?: number | null
-  logit_bias?: Record<string, number> | null
   /** Log-probabilities of the tokens, and of this many likeliest. */
   logprobs?: number | null
   /** The prompt in front of the answer. */

@@ -8,14 +8,14 @@ export type ResponseFormat =
   | { type: 'json_object' }
   | { type: 'json_schema'; json_schema: { name?: string; schema: object; strict?: boolean | null } }
 
-/** The option of ours for `response_format`, and for vLLM's `structured_outputs`, which is the same. Throws `bad_request`, `unsupported_parameter`. */
+/** The option of ours for `response_format`; vLLM's `structured_outputs` is that option already. Throws `bad_request`, `unsupported_parameter`. */
 export function structureOf({ response_format: format, structured_outputs: given }: Fields): {
   readonly structuredOutputs?: StructuredOutputs
 } {
   const wanted = format === undefined ? undefined : fromFormat(format)
-  if (given === undefined) return wanted === undefined ? {} : { structuredOutputs: wanted }
-  if (wanted !== undefined) throw wrong('structured_outputs', 'cannot be given beside a response_format.')
-  return { structuredOutputs: given as StructuredOutputs } // which the worker checks
+  if (wanted === undefined) return {}
+  if (given !== undefined) throw wrong('structured_outputs', 'cannot be given beside a response_format.')
+  return { structuredOutputs: wanted }
 }
 
 function fromFormat(format: unknown): StructuredOutputs | undefined {

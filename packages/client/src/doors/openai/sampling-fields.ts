@@ -32,6 +32,23 @@ const OPTION_OF = {
   deadlineMs: 'timeoutMs',
 } as const satisfies Readonly<Record<string, keyof GenerateOptions>>
 
+/** How the next token is chosen and when to stop, in both endpoints; `null` is as good as absent. */
+export interface SamplingFields {
+  stream?: boolean | null
+  stream_options?: { include_usage?: boolean } | null
+  temperature?: number | null
+  top_p?: number | null
+  /** Answers to each prompt. */
+  n?: number | null
+  stop?: string | string[] | null
+  seed?: number | null
+  presence_penalty?: number | null
+  frequency_penalty?: number | null
+  /** Token id → what is added to its logit. */
+  logit_bias?: Record<string, number> | null
+  user?: string
+}
+
 /** What a call takes besides OpenAI's own fields. */
 export interface ServingExtras {
   readonly top_k?: number
