@@ -3,6 +3,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { InlineConfig, Plugin, UserConfig } from 'vite'
 import { build, defaultClientConditions, defineConfig } from 'vite'
+import { VitePWA } from 'vite-plugin-pwa'
 import { buildKernels } from './packages/kernels/build.ts'
 
 const ROOT = import.meta.dirname
@@ -34,6 +35,7 @@ export default defineConfig(({ mode }): UserConfig => ({
       await build(library('convert/src/converter.ts', 'es', CONVERTER))
       await build(library('tabserve/src/service-worker-file.ts', 'es', 'tabserve.service-worker.js'))
     }),
+    afterBuild('notebook', async () => void (await build(notebook))),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],
 }))
@@ -83,6 +85,44 @@ const harness: InlineConfig = {
       input: ['index.html', 'doors.html'].map((page) => join(ROOT, 'packages/dev/src/harness', page)),
     },
   },
+}
+
+/** The demo that is installed: with files of its own, so that its service worker rules over its worker too, and over nothing else. */
+const notebook: InlineConfig = {
+  ...shared,
+  configFile: false,
+  logLevel: 'warn',
+  root: join(ROOT, 'demo/pwa'),
+  build: { ...output, outDir: join(SITE, 'pwa'), rollupOptions: names },
+  plugins: [
+    ...VitePWA({
+      registerType: 'prompt',
+      injectRegister: false, // demo/pwa/update.ts does it
+      manifest: {
+        name: 'tabserve notebook',
+        short_name: 'Notebook',
+        description: 'Stories written by a language model on this device, with or without a network.',
+        display: 'standalone',
+        background_color: '#f5f2ea',
+        theme_color: '#0a5c5d',
+        icons: [192, 512].map((size) => ({
+          src: `icon-${size}.png`,
+          sizes: `${size}x${size}`,
+          type: 'image/png',
+          purpose: 'any maskable' as 'any',
+        })),
+      },
+      workbox: {
+        cacheId: 'tabserve-notebook',
+        // The page, its worker and the kernels. What only other models need comes when it is needed.
+        globPatterns: ['**/*.{html,js,css,svg,png,webmanifest}', '**/kernels-*.wasm'],
+        globIgnores: ['**/ort-wasm*', '**/xgrammar*', '**/convert*'],
+        maximumFileSizeToCacheInBytes: 4_000_000,
+        clientsClaim: true, // the first visit too is to find its files after an update
+        cleanupOutdatedCaches: true,
+      },
+    }),
+  ],
 }
 
 function library(entry: string, format: 'iife' | 'es', fileName: string): InlineConfig {
