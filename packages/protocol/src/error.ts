@@ -31,6 +31,13 @@ export interface WireError {
   readonly retryAfterMs?: number
 }
 
+/** Messages quote what they are about, and a hostile file has names of any length. */
+const LONGEST_MESSAGE = 2000
+
+function clipped(message: string): string {
+  return message.length <= LONGEST_MESSAGE ? message : `${message.slice(0, LONGEST_MESSAGE - 1)}…`
+}
+
 /** The one error class of tabserve. */
 export class EngineError extends Error {
   readonly code: ErrorCode
@@ -43,7 +50,7 @@ export class EngineError extends Error {
     message: string,
     options: Pick<WireError, 'file' | 'param' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
   ) {
-    super(message, 'cause' in options ? { cause: options.cause } : {})
+    super(clipped(message), 'cause' in options ? { cause: options.cause } : {})
     this.name = 'EngineError'
     this.code = code
     this.file = options.file

@@ -2,6 +2,7 @@ import { Template } from '@huggingface/jinja'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import type { ChatMessage, TokenizerSpec } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import { boundedRange } from './bounded-range.ts'
 import type { Vocabulary } from './grammar/grammar-calls.ts'
 
 /** Text to token ids and back, and conversations to text: the one door to Hugging Face's tokenizers and jinja. */
@@ -35,11 +36,12 @@ export class Tokenizer {
         chatTemplate === undefined
           ? templateOf(settings.chat_template)
           : new TextDecoder().decode(chatTemplate)
-      this.#template = template === undefined ? undefined : new Template(template)
+      this.#template = template === undefined ? undefined : new Template(BOUNDED + template)
     } catch (cause) {
       throw badFile(spec.chatTemplate ?? spec.config, cause)
     }
     this.#spec = spec
+    this.decode(this.encode('A text, and 1 more.')) // a file may be read and still make no tokenizer
     this.#special = { bos_token: tokenText(settings.bos_token), eos_token: tokenText(settings.eos_token) }
   }
 
@@ -49,7 +51,9 @@ export class Tokenizer {
 
   /** Token ids of a prompt, beginning with the model's first token where it wants one. */
   encode(text: string): number[] {
-    const { ids } = this.#tokenizer.encode(text, { add_special_tokens: false })
+    const { ids } = this.#guarded(() => this.#tokenizer.encode(text, { add_special_tokens: false }))
+    if (!ids.every(Number.isSafeInteger))
+      throw badFile(this.#spec.file, new Error('it has ids that are no whole numbers'))
     const { addBos, bosTokenId } = this.#spec
     // A chat template may have written the first token itself.
     return addBos && bosTokenId !== undefined && ids[0] !== bosTokenId ? [bosTokenId, ...ids] : ids
@@ -58,10 +62,12 @@ export class Tokenizer {
   /** Text of tokens, special ones left out. */
   decode(tokens: readonly number[]): string {
     if (tokens.length === 0) return '' // which the library refuses
-    return this.#tokenizer.decode([...tokens], {
-      skip_special_tokens: true,
-      clean_up_tokenization_spaces: false,
-    })
+    return this.#guarded(() =>
+      this.#tokenizer.decode([...tokens], {
+        skip_special_tokens: true,
+        clean_up_tokenization_spaces: false,
+      }),
+    )
   }
 
   /** Every token as the file writes it, for a model with `vocabSize` of them; special ones, which are no text, as ''. */
@@ -84,6 +90,15 @@ export class Tokenizer {
     return decode([...before, token]).slice(decode(before).length)
   }
 
+  /** The library trusts the file, and fails in its own words where it should not have. */
+  #guarded<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (cause) {
+      throw badFile(this.#spec.file, cause)
+    }
+  }
+
   /** A conversation as the prompt for its next answer. Throws `bad_request` when the model has no template or its template refuses. */
   renderChat(messages: readonly ChatMessage[]): string {
     if (this.#template === undefined) {
@@ -93,7 +108,8 @@ export class Tokenizer {
       )
     }
     try {
-      return this.#template.render({ messages, add_generation_prompt: true, ...this.#special })
+      const given = { messages, add_generation_prompt: true, bounded_range: boundedRange }
+      return this.#template.render({ ...given, ...this.#special })
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new EngineError('bad_request', `The model's chat template refuses these messages: ${reason}`, {
@@ -102,6 +118,9 @@ export class Tokenizer {
     }
   }
 }
+
+/** The library's own `range` cannot be replaced from outside. Its newline goes with the block, as jinja's `trim_blocks` has it. */
+const BOUNDED = '{% set range = bounded_range %}\n'
 
 /** As the decoder says that it turns tokens into bytes. */
 function byteKindOf({ decoder }: { decoder?: unknown }): Vocabulary['kind'] {

@@ -18,7 +18,7 @@ export class OpenRequests {
         resolve()
       }
       this.#cancels.set(id, () => cancel())
-      port.onmessage = ({ data }: MessageEvent<RequestCommand>) => data.type === 'cancel' && cancel()
+      port.onmessage = ({ data }: MessageEvent<RequestCommand | null>) => data?.type === 'cancel' && cancel()
       // Where browsers tell: a page that is gone waits for nothing.
       port.addEventListener('close', () => cancel())
       try {

@@ -156,17 +156,27 @@ export class GenerateModel implements Served {
     if (typeof prompt !== 'string') throw new EngineError('bad_request', 'prompt must be a string.')
     if (prompt === '')
       throw new EngineError('bad_request', 'The prompt is empty: give it at least one character.')
-    return this.#tokenizer.encode(prompt)
+    return this.#encode(prompt)
   }
 
   /** Drops the oldest messages that are not the system's until the prompt has at most `most` tokens; the last one stays. */
   #encodeChat(messages: readonly ChatMessage[], most: number): readonly number[] {
     for (let kept = messages; ;) {
-      const tokens = this.#tokenizer.encode(this.#tokenizer.renderChat(kept))
+      const tokens = this.#encode(this.#tokenizer.renderChat(kept))
       const oldest = kept.findIndex(({ role }) => role !== 'system')
       if (tokens.length <= most || oldest < 0 || oldest === kept.length - 1) return tokens
       kept = kept.toSpliced(oldest, 1)
     }
+  }
+
+  /** A tokenizer of another model has ids that this one lacks: a kernel would read behind its weights. */
+  #encode(text: string): readonly number[] {
+    const { vocabSize } = this.#lasting.runner.capabilities
+    const tokens = this.#tokenizer.encode(text)
+    const wrong = tokens.find((token) => !(token >= 0 && token < vocabSize))
+    if (wrong === undefined) return tokens
+    const message = `The tokenizer gives the id ${wrong}, and the model has ${vocabSize}: they are not of one model.`
+    throw new EngineError('bad_model', message)
   }
 
   #resumeOf({ resume }: GenerateRequest, { n }: Scheduling): readonly (readonly number[])[] | undefined {
