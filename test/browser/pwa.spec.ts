@@ -50,7 +50,7 @@ test('a new version waits for the story that is being written, and keeps it', as
     // A page that paints slowly, so that the story takes seconds.
     const append = Element.prototype.append
     Element.prototype.append = function (...nodes) {
-      const until = performance.now() + 20
+      const until = performance.now() + 60
       while (performance.now() < until);
       append.apply(this, nodes)
     }
