@@ -10,6 +10,8 @@ import { checkRoom, modelBytes } from './memory-budget.ts'
 import type { VersionStatus } from './model-directory.ts'
 import { ModelDirectory } from './model-directory.ts'
 import type { HostLoadOptions, HostSource, ModelHost } from './model-host.ts'
+import type { RemoteReport } from './remote-traffic.ts'
+import { RemoteTraffic } from './remote-traffic.ts'
 import type { RolloutOptions } from './rollout.ts'
 import { Rollout } from './rollout.ts'
 import type { VersionReport } from './version-metrics.ts'
@@ -34,6 +36,7 @@ export class ControlPlane {
   readonly #ports: ControlPorts
   readonly #aliases: AliasTable
   readonly #traffic: VersionTraffic
+  readonly #remote: RemoteTraffic
   readonly #dispatcher: Dispatcher
   readonly #rollouts = new Map<string, Rollout>()
   /** How many workers are to hold a model at least, where it is not one. */
@@ -43,8 +46,14 @@ export class ControlPlane {
     this.#ports = ports
     this.#aliases = new AliasTable(ports.random)
     this.#traffic = new VersionTraffic(() => ports.clock.now())
+    this.#remote = new RemoteTraffic(() => ports.clock.now())
     const { host, askRemote } = ports
-    const parts = { directory: this.directory, aliases: this.#aliases, traffic: this.#traffic }
+    const parts = {
+      directory: this.directory,
+      aliases: this.#aliases,
+      traffic: this.#traffic,
+      remote: this.#remote,
+    }
     this.#dispatcher = new Dispatcher({ host, askRemote, ...parts })
   }
 
@@ -138,6 +147,10 @@ export class ControlPlane {
 
   reports(): readonly VersionReport[] {
     return this.#traffic.reports()
+  }
+
+  remoteReports(): readonly RemoteReport[] {
+    return this.#remote.reports()
   }
 
   submit(request: GenerateRequest, stickyKey: string | undefined, listener: Listener): () => void {
