@@ -120,6 +120,27 @@ test('a model goes when the last tab that loaded it unloads it, and what is forg
   expect(await list(follower)).toEqual([])
 })
 
+test('a memory budget counts what other tabs have loaded', async ({ context, site }) => {
+  const [leader, follower] = (await openTabs(context, site.url, 2)) as [Page, Page]
+  await load(leader)
+  const code = await follower.evaluate(
+    async ({ loaded, more }) => {
+      const { kvBytes, heapBytes = 0, manifest } = await window.client.describe('stories@1')
+      const bytes = Math.max(heapBytes, kvBytes + manifest.files.reduce((sum, { bytes }) => sum + bytes, 0))
+      window.client.dispose()
+      window.client = await window.tabserve.createClient({ share: true, memoryBudgetBytes: bytes + 1e6 })
+      await window.client.load(loaded) // it is there, and counts once
+      return window.client.load(more).then(
+        () => 'loaded',
+        ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
+      )
+    },
+    { loaded: MODEL.stories1, more: MODEL.stories2 },
+  )
+  expect(code).toMatch(/^memory: .* beside \d+ MB of stories@1/)
+  expect(await leader.evaluate(async () => (await window.client.list()).length)).toBe(1)
+})
+
 test('tabs that do not say so do not share', async ({ context, site }) => {
   const tabs = await openTabs(context, site.url, 2, undefined, false)
   await Promise.all(tabs.map((tab) => load(tab)))

@@ -193,7 +193,7 @@ export class Client {
    * it, until the next request brings one back from the store. Throws `model_not_loaded`, `bad_request`, `memory`, or what keeps a worker from starting.
    */
   async scale(model: string, replicas: number): Promise<ModelHealth> {
-    const id = this.#control.reserve(model, replicas)
+    const id = await this.#control.checkScale(model, replicas)
     return this.#host.call((api) => api.scale(id, replicas))
   }
 

@@ -21,7 +21,7 @@ export type BrokerEvent =
   /** To those who were served by the last leader. */
   | { readonly type: 'leader-changed' }
 
-/** A loaded model as another tab takes it up. */
+/** A loaded model as another tab takes it up, and as memory budgets count it. */
 export interface HeldModel {
   readonly info: ModelInfo
   readonly request: LoadRequest

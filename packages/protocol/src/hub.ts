@@ -1,4 +1,5 @@
 import type { Answer, DeviceReport, EngineApi, LoadRequest, ModelInfo } from './api.ts'
+import type { HeldModel } from './broker.ts'
 import type { ModelsApi } from './models.ts'
 import type { GenerateRequest } from './request.ts'
 
@@ -10,6 +11,8 @@ export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
   /** Sets how many workers hold a model; resolves when they do. 0 until the next request. */
   scale(model: string, replicas: number): Promise<Answer<ModelHealth>>
   health(): Promise<Answer<Health>>
+  /** What is loaded, by this tab or another, and how many workers each is to have. */
+  held(): Promise<Answer<readonly HeldModel[]>>
   /**
    * Gives a request to a worker, which says everything on `port`. Answers when the last word is said; with `engine_lost` when it never will be,
    * because the worker died: what it had said can be resumed. `isCancelled`: see `EngineApi.submit`.

@@ -47,7 +47,7 @@ export class Hub {
     this.device = spare.device
   }
 
-  /** What is loaded, for the tab that takes over. */
+  /** What is loaded: for the tab that takes over, and for memory budgets. */
   held(): readonly HeldModel[] {
     return [...this.#models.values()].map(({ info, request, scaling }) => ({ info, request, scaling }))
   }
