@@ -129,6 +129,39 @@ test('a range of replicas follows the number of requests', async ({ page }) => {
   expect(found).toEqual({ before: 1, during: 2 })
 })
 
+test('replicas left to the machine are measured once, as many as win, and describe says why', async ({
+  page,
+}) => {
+  const load = () =>
+    page.evaluate(async (url) => {
+      const client = (window.client = await window.tabserve.createClient())
+      const { split, load } = await client.load(url, { replicas: 'auto' })
+      const { text } = await client.generate({ model: 'stories', prompt: 'Once', maxTokens: 5 })
+      const [health] = (await client.health()).models
+      const described = (await client.describe('stories')).split
+      const { generatedTokens } = await client.stats('stories')
+      client.dispose()
+      return { split, load, text, health, described, generatedTokens, cores: navigator.hardwareConcurrency }
+    }, MODEL.stories1)
+  const first = await load()
+  const { split, health } = first
+  console.log(split?.reason)
+  expect(first.described).toEqual(split)
+  expect(health?.replicas).toEqual(
+    Array.from({ length: split?.replicas ?? 0 }, () => expect.objectContaining({ threads: split?.threads })),
+  )
+  expect(first.load.networkBytes).toBeGreaterThan(0)
+  expect(first.generatedTokens).toBe(5) // what was measured is not counted
+  if (first.cores === 1) return expect(split?.by).toBe('facts')
+  expect(split?.by).toBe('measured')
+  for (const { tokensPerSecond } of split!.candidates) expect(tokensPerSecond).toBeGreaterThan(0)
+  const [alone, ...others] = split!.candidates.map(({ tokensPerSecond }) => tokensPerSecond!)
+  if (split!.replicas > 1) expect(Math.max(...others)).toBeGreaterThanOrEqual(1.05 * alone!)
+  const second = await load()
+  expect(second.split).toEqual({ ...split, by: 'kept' })
+  expect(second.text).not.toBe('')
+})
+
 test('a request that waits for a worker can be cancelled and keeps its deadline', async ({ page }) => {
   const found = await page.evaluate(async (url) => {
     const client = await window.tabserve.createClient()

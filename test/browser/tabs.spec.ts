@@ -1,4 +1,9 @@
+import { rm } from 'node:fs/promises'
+import { join as joinPath } from 'node:path'
 import type { BrowserContext, Page } from 'playwright/test'
+import { makeRandomModel } from '../../packages/convert/src/index.ts'
+import { SHAPE_15M } from '../../packages/dev/src/bench/shapes.ts'
+import { pageMemory } from '../../packages/dev/src/browser-memory.ts'
 import { MODEL, expect, test } from './fixtures.ts'
 
 const REQUEST = { model: 'stories@1', prompt: 'Once upon a time', temperature: 0, ignoreEos: true }
@@ -31,6 +36,41 @@ test('three tabs share one worker and one copy of the weights, and all stream', 
   const health = await Promise.all(tabs.map((tab) => tab.evaluate(() => window.client.health())))
   for (const { models } of health)
     expect(models).toMatchObject([{ id: 'stories@1', replicas: [{ state: 'ready' }] }])
+})
+
+test('three tabs that share hold the weights once, three that do not hold them three times', async ({
+  context,
+  site,
+}) => {
+  test.skip(pageMemory() === undefined, 'this system does not tell how much memory a process holds')
+  const name = 'tabs-memory'
+  const out = joinPath(import.meta.dirname, '../../dist/fixtures', name)
+  await rm(out, { recursive: true, force: true })
+  const options = { shape: SHAPE_15M, contextLength: 64, weights: 'fp32', version: '1' } as const
+  const { manifest } = await makeRandomModel({ ...options, out, name })
+  const weights = manifest.files.find(({ path }) => path.endsWith('.data'))!.bytes
+  /** What the first tab and all three hold, beyond what they hold without the model, and what each says. */
+  const held = async (share: boolean) => {
+    const tabs = await openTabs(context, site.url, 3, undefined, share)
+    const grown: number[] = []
+    const texts: string[] = []
+    const before = await settledMemory()
+    for (const [index, tab] of tabs.entries()) {
+      texts.push(await tab.evaluate(loadAndAsk, { url: `/fixtures/${name}/`, name }))
+      if (index !== 1) grown.push((await settledMemory()) - before)
+    }
+    for (const tab of tabs) await tab.close()
+    const [one = NaN, three = NaN] = grown
+    return { one, three, texts }
+  }
+  const [shared, alone] = [await held(true), await held(false)]
+  expect(new Set([...shared.texts, ...alone.texts]).size).toBe(1)
+  const [ofWeights, ...figures] = [weights, shared.one, shared.three, alone.one, alone.three].map((bytes) =>
+    (bytes / 1e6).toFixed(0),
+  )
+  console.log(`weights ${ofWeights} MB; one and three sharing, one and three alone: ${figures.join(', ')} MB`)
+  expect(shared.three - shared.one).toBeLessThan(0.7 * weights)
+  expect(alone.three - alone.one).toBeGreaterThan(1.6 * weights)
 })
 
 test('when the leading tab closes in the middle of their streams the others finish with the same text', async ({
@@ -209,4 +249,22 @@ async function beginStreams(tab: Page, count: number, maxTokens: number): Promis
 async function endStreams(): Promise<{ text: string; at: readonly number[] }[]> {
   await Promise.all(window.streams.map(({ done }) => done))
   return window.streams.map(({ text, at }) => ({ text, at }))
+}
+
+/** What the browser's pages hold, once that grows no more. */
+async function settledMemory(): Promise<number> {
+  let last = Infinity
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    const now = pageMemory() ?? NaN
+    if (Math.abs(now - last) < 2e6) return now
+    last = now
+  }
+}
+
+/** In the page: the model's answer, as tokens. */
+async function loadAndAsk({ url, name }: { url: string; name: string }): Promise<string> {
+  await window.client.load(url, { maxRunning: 1 })
+  const answer = window.client.generate({ model: name, promptTokens: [5, 6], temperature: 0, maxTokens: 8 })
+  return (await answer).tokens.join()
 }

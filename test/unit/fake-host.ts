@@ -73,7 +73,7 @@ export class FakeHost implements ModelHost {
     if (signal?.aborted === true) throw new EngineError('aborted', 'The load was stopped.')
     if (loadError !== undefined) throw new EngineError(loadError, `${id} does not load.`)
     this.#loaded.set(id, this.#loaded.get(id) ?? new Set())
-    this.#replicas.set(id, replicas)
+    this.#replicas.set(id, replicas === 'auto' ? 1 : replicas)
     return this.#info(id, url)
   }
 

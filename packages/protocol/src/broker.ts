@@ -1,5 +1,5 @@
 import type { LoadRequest, ModelInfo } from './api.ts'
-import type { Scaling } from './hub.ts'
+import type { FixedScaling } from './hub.ts'
 
 /** What a tab says to the broker, a shared worker that all tabs of an origin reach, because ports cannot be handed from tab to tab. */
 export type BrokerCommand =
@@ -25,5 +25,5 @@ export type BrokerEvent =
 export interface HeldModel {
   readonly info: ModelInfo
   readonly request: LoadRequest
-  readonly scaling: Scaling
+  readonly scaling: FixedScaling
 }

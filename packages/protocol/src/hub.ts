@@ -28,10 +28,19 @@ type SharedCall =
 
 /** How many workers hold a model. */
 export interface Scaling {
-  /** Workers, each with the whole model. A range follows the number of requests. Default 1. */
-  readonly replicas?: number | ReplicaRange
+  /**
+   * Workers, each with the whole model. A range follows the number of requests. `auto`: as many as share the cores best under many requests at once,
+   * and threads to match; the first load of a model on a machine measures that (a second or so, and as many loads as there are ways), and
+   * `ModelInfo.split` says what it found. Default 1: one copy of the weights, and all threads for whoever asks alone.
+   */
+  readonly replicas?: number | ReplicaRange | 'auto'
   /** Milliseconds without a request after which no worker holds the model; the next request brings it back from the store. Default: never. */
   readonly idleTimeoutMs?: number
+}
+
+/** Scaling of a model that is loaded: `auto` has been chosen by then. */
+export interface FixedScaling extends Scaling {
+  readonly replicas?: number | ReplicaRange
 }
 
 export interface ReplicaRange {

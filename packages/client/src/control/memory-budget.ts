@@ -8,6 +8,7 @@ export function modelBytes({ heapBytes = 0, kvBytes, manifest }: ModelInfo): num
 
 /** Replicas that a model has room for, whether they are awake or not. More of a range give way by themselves. */
 export function leastReplicas({ replicas = 1 }: Scaling): number {
+  if (replicas === 'auto') return 1 // as many as fit
   return Math.max(1, typeof replicas === 'object' ? replicas.min : replicas)
 }
 

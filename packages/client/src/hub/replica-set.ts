@@ -1,10 +1,11 @@
 import type {
+  FixedScaling,
   GenerateRequest,
   LoadRequest,
   ModelHealth,
   ModelInfo,
   ModelStats,
-  Scaling,
+  SplitChoice,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import { modelHealth } from './model-health.ts'
@@ -20,9 +21,11 @@ import type { WorkerLink } from './worker-link.ts'
 
 export interface ReplicaSetOptions {
   readonly request: LoadRequest
-  readonly scaling: Scaling
-  /** Starts a worker for one of this many replicas. */
-  readonly startWorker: (numReplicas: number) => Promise<WorkerLink>
+  readonly scaling: FixedScaling
+  /** Why it has so many replicas, where the load left that open; their threads are its. */
+  readonly split: SplitChoice | undefined
+  /** Starts a worker for one of this many replicas. @param threads where not as many as that number leaves each. */
+  readonly startWorker: (numReplicas: number, threads: number | undefined) => Promise<WorkerLink>
   /** How many of so many replicas that the load asks for memory has room for. */
   readonly fit: (set: ReplicaSet, replicas: number) => number
 }
@@ -40,8 +43,12 @@ export class ReplicaSet {
   /** Throws `bad_request`. */
   constructor(options: ReplicaSetOptions) {
     this.#options = options
-    const { request, startWorker } = options
-    this.#pool = new ReplicaPool({ request, startWorker, onLoaded: (info) => (this.#info = info) })
+    const { request, split } = options
+    this.#pool = new ReplicaPool({
+      request,
+      startWorker: (numReplicas) => options.startWorker(numReplicas, split?.threads),
+      onLoaded: (info) => (this.#info = info),
+    })
     this.#queue = new ReplicaQueue(this.#pool.changes)
     this.#scaler = new Scaler(options.scaling, {
       load: () => this.#load(),
@@ -57,7 +64,7 @@ export class ReplicaSet {
   }
 
   /** As it was asked for last. */
-  get scaling(): Scaling {
+  get scaling(): FixedScaling {
     return this.#scaler.scaling
   }
 
@@ -69,7 +76,8 @@ export class ReplicaSet {
   /** Throws where it was never loaded. */
   get info(): ModelInfo {
     if (this.#info === undefined) throw new Error('a model was asked about before it was loaded')
-    return this.#info
+    const { split } = this.#options
+    return split === undefined ? this.#info : { ...this.#info, split }
   }
 
   /** As it runs now: a GPU that was lost for good has left it to the CPU. */
@@ -102,7 +110,7 @@ export class ReplicaSet {
     // The others find the weights in the store.
     if (awake > 1) await this.#pool.reach(awake)
     this.#scaler.start(this.#info.maxRunning)
-    return this.#info
+    return this.info
   }
 
   /** Takes up a model that another tab had loaded, known by what it said of itself. Loads in the background. */
