@@ -4,16 +4,9 @@ import type { BrowserContext, Page } from 'playwright/test'
 import { makeRandomModel } from '../../packages/convert/src/index.ts'
 import { SHAPE_15M } from '../../packages/dev/src/bench/shapes.ts'
 import { pageMemory } from '../../packages/dev/src/browser-memory.ts'
-import { MODEL, expect, test } from './fixtures.ts'
+import { MODEL, beginStreams, endStreams, expect, test } from './fixtures.ts'
 
 const REQUEST = { model: 'stories@1', prompt: 'Once upon a time', temperature: 0, ignoreEos: true }
-
-declare global {
-  interface Window {
-    /** What the streams of `beginStreams` have said, when, and that they ended. */
-    streams: { text: string; readonly at: number[]; done: Promise<void> }[]
-  }
-}
 
 test('three tabs share one worker and one copy of the weights, and all stream', async ({ context, site }) => {
   const tabs = await openTabs(context, site.url, 3)
@@ -84,7 +77,7 @@ test('when the leading tab closes in the middle of their streams the others fini
     async (request) => (await window.client.generate({ ...request, maxTokens: 480 })).text,
     REQUEST,
   )
-  await Promise.all(others.map((tab) => beginStreams(tab, 8, 480)))
+  await Promise.all(others.map((tab) => beginStreams(tab, { ...REQUEST, maxTokens: 480 }, 8)))
   await Promise.all(
     others.map((tab) => tab.waitForFunction(() => window.streams.some(({ text }) => text !== ''))),
   )
@@ -105,7 +98,7 @@ test('when the leading tab closes in the middle of their streams the others fini
 test('a tab that closes leaves nothing running', async ({ context, site }) => {
   const [leader, follower] = (await openTabs(context, site.url, 2)) as [Page, Page]
   await load(follower)
-  await beginStreams(follower, 8, 480)
+  await beginStreams(follower, { ...REQUEST, maxTokens: 480 }, 8)
   await follower.waitForFunction(() => window.streams.some(({ text }) => text !== ''))
   await follower.close()
   const stats = () => leader.evaluate(async () => window.client.stats('stories'))
@@ -223,32 +216,6 @@ function load(tab: Page, maxRunning = 8): Promise<{ networkBytes: number }> {
     url: MODEL.stories1,
     maxRunning,
   })
-}
-
-async function beginStreams(tab: Page, count: number, maxTokens: number): Promise<void> {
-  await tab.evaluate(
-    ({ request, count, maxTokens }) => {
-      window.streams = Array.from({ length: count }, () => {
-        const stream = { text: '', at: [] as number[], done: Promise.resolve() }
-        const read = async () => {
-          for await (const { text } of window.client.generate({ ...request, maxTokens })) {
-            stream.text += text
-            stream.at.push(Date.now())
-          }
-        }
-        stream.done = read()
-        stream.done.catch(() => {}) // whoever ends the streams hears of it
-        return stream
-      })
-    },
-    { request: REQUEST, count, maxTokens },
-  )
-}
-
-/** In the page: what the streams have said, and when, once they have ended. */
-async function endStreams(): Promise<{ text: string; at: readonly number[] }[]> {
-  await Promise.all(window.streams.map(({ done }) => done))
-  return window.streams.map(({ text, at }) => ({ text, at }))
 }
 
 /** What the browser's pages hold, once that grows no more. */
