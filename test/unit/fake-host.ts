@@ -2,6 +2,7 @@ import type { HostLoadOptions, HostSource, ModelHost } from '../../packages/clie
 import type {
   ErrorCode,
   GenerateRequest,
+  HeldModel,
   ModelInfo,
   RequestEvent,
 } from '../../packages/protocol/src/index.ts'
@@ -44,6 +45,7 @@ export class FakeHost implements ModelHost {
   readonly #clock: FakeClock
   readonly #behaviours = new Map<string, Behaviour>()
   readonly #loaded = new Map<string, Set<(event: RequestEvent) => void>>()
+  readonly #replicas = new Map<string, HeldModel['scaling']['replicas']>()
 
   constructor(clock: FakeClock) {
     this.#clock = clock
@@ -60,7 +62,7 @@ export class FakeHost implements ModelHost {
     return [...this.#loaded.keys()]
   }
 
-  async load({ url }: HostSource, { signal }: HostLoadOptions): Promise<ModelInfo> {
+  async load({ url }: HostSource, { signal, replicas }: HostLoadOptions): Promise<ModelInfo> {
     const id = idOf(url)
     this.calls.push(`load ${id}`)
     const { loadMs, loadError } = this.behave(id)
@@ -71,6 +73,7 @@ export class FakeHost implements ModelHost {
     if (signal?.aborted === true) throw new EngineError('aborted', 'The load was stopped.')
     if (loadError !== undefined) throw new EngineError(loadError, `${id} does not load.`)
     this.#loaded.set(id, this.#loaded.get(id) ?? new Set())
+    this.#replicas.set(id, replicas === 'auto' ? 1 : replicas)
     return this.#info(id, url)
   }
 
@@ -111,6 +114,26 @@ export class FakeHost implements ModelHost {
     running.add(end)
     forget = this.#clock.after(ttftMs, step)
     return () => end(finished('abort', numSaid))
+  }
+
+  /** As the hub does when a page scales a model. */
+  scale(id: string, replicas: number): void {
+    if (!this.#loaded.has(id)) throw new Error(`${id} was scaled before it was loaded`)
+    this.#replicas.set(id, replicas)
+  }
+
+  held(): Promise<readonly HeldModel[]> {
+    return Promise.resolve(
+      this.loaded.map((id) => {
+        const url = `https://models.test/${id.replace('@', '/')}/`
+        const replicas = this.#replicas.get(id)
+        return {
+          info: this.#info(id, url),
+          request: { url },
+          scaling: replicas === undefined ? {} : { replicas },
+        }
+      }),
+    )
   }
 
   folderBytes({ url }: HostSource): Promise<number> {

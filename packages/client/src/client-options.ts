@@ -30,7 +30,7 @@ export interface ClientOptions {
   /** What the worker keeps of models, and where they may come from. */
   readonly storage?: StorageConfig
   /**
-   * Most bytes of all loaded models together, every replica and KV caches included; what goes beyond it is refused with `memory`, and a range of
+   * Most bytes of all loaded models together, every replica and KV caches included, and with `share` those that other tabs have loaded; what goes beyond it is refused with `memory`, and a range of
    * replicas ends there. Default: any, and for the second
    * version of a rollout half of the device's memory, where the browser tells it.
    */

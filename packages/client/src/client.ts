@@ -14,6 +14,7 @@ import type { AliasOptions } from './control/alias-table.ts'
 import { systemClock } from './control/clock.ts'
 import { ControlPlane } from './control/control-plane.ts'
 import type { VersionStatus } from './control/model-directory.ts'
+import type { RemoteReport } from './control/remote-traffic.ts'
 import type { Rollout, RolloutOptions } from './control/rollout.ts'
 import type { VersionReport } from './control/version-metrics.ts'
 import { kserveRoutes } from './doors/http/kserve-routes.ts'
@@ -41,6 +42,7 @@ import { askRemote } from './remote/remote-request.ts'
 import { startGeneration } from './start-generation.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
+import { remoteMetricsOf } from './telemetry/remote-metrics.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
 
 /** What the page holds: loads models into workers and asks them. Every method rejects with `EngineError` and nothing else. */
@@ -181,12 +183,17 @@ export class Client {
     return this.#control.reports()
   }
 
+  /** What servers have done in place of versions, by alias: how many requests went there, why, and how they fared. */
+  remoteReports(): readonly RemoteReport[] {
+    return this.#control.remoteReports()
+  }
+
   /**
    * Sets how many workers hold a model, each with all of it; resolves when they do. What a worker has begun it ends before it goes. With 0 none holds
    * it, until the next request brings one back from the store. Throws `model_not_loaded`, `bad_request`, `memory`, or what keeps a worker from starting.
    */
   async scale(model: string, replicas: number): Promise<ModelHealth> {
-    const id = this.#control.reserve(model, replicas)
+    const id = await this.#control.checkScale(model, replicas)
     return this.#host.call((api) => api.scale(id, replicas))
   }
 
@@ -210,10 +217,10 @@ export class Client {
     return this.#host.call((api) => api.stats(this.#control.directory.resolve(model)))
   }
 
-  /** Every figure of every loaded model, under vLLM's names; `tabserve/prometheus` writes them as text. */
+  /** Every figure of every loaded model, and of servers asked in their place, under vLLM's names; `tabserve/prometheus` writes them as text. */
   async metrics(): Promise<readonly Metric[]> {
     const models = (await this.list()).map(async (info) => ({ info, stats: await this.stats(info.id) }))
-    return metricsOf(await Promise.all(models))
+    return [...metricsOf(await Promise.all(models)), ...remoteMetricsOf(this.remoteReports())]
   }
 
   /** The tokens of a prompt or of a conversation, as the model would read them. */
@@ -258,7 +265,8 @@ export class Client {
   grant(options: GrantOptions): Grant {
     const { models, maxRequests, ...unknown } = options
     refuse(unknown, 'grant')
-    const grant = new Grant(this.#host, { models, ...(maxRequests === undefined ? {} : { maxRequests }) })
+    const ports = { control: this.#control, list: () => this.list() }
+    const grant = new Grant(ports, { models, ...(maxRequests === undefined ? {} : { maxRequests }) })
     this.#grants.push(grant)
     return grant
   }

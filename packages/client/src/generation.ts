@@ -3,12 +3,12 @@ import type {
   FinishEvent,
   FinishReason,
   RequestEvent,
+  ServedBy,
   Timing,
   TokenLogprob,
   Usage,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { ServedBy } from './control/served-by.ts'
 
 /** One answer. */
 export interface Choice {

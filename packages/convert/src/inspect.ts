@@ -2,11 +2,10 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import { manifestProblem } from '@tabserve/protocol'
 import type { Manifest, ManifestFile } from '@tabserve/protocol'
-import { ConvertError } from './convert-error.ts'
 import { onnxModel } from './onnx/schema.ts'
 import type { ModelProto } from './onnx/schema.ts'
+import { readJson, readManifest } from './read-manifest.ts'
 
 export interface FileFacts extends ManifestFile {
   readonly state: 'ok' | 'missing' | 'wrong size' | 'wrong hash'
@@ -39,15 +38,6 @@ export async function inspectModel(folder: string): Promise<ModelFacts> {
     ...(await graphFacts(join(folder, manifest.graph.file))),
     ...(await tokenizerFacts(folder, manifest)),
   }
-}
-
-async function readManifest(folder: string): Promise<Manifest> {
-  const path = join(folder, 'manifest.json')
-  const value = await readJson(path)
-  if (value === undefined) throw new ConvertError(`${path} cannot be read as JSON`)
-  const problem = manifestProblem(value)
-  if (problem !== undefined) throw new ConvertError(`${path} is not a model's manifest: ${problem}`)
-  return value as Manifest // manifestProblem has looked
 }
 
 async function checkFile(folder: string, file: ManifestFile): Promise<FileFacts> {
@@ -85,12 +75,4 @@ async function tokenizerFacts(
   const json = (await readJson(join(folder, tokenizer.file))) as
     { model?: { merges?: unknown[] } } | undefined
   return { hasChatTemplate: config?.chat_template !== undefined, numMerges: json?.model?.merges?.length ?? 0 }
-}
-
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8'))
-  } catch {
-    return undefined
-  }
 }

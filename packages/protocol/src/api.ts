@@ -4,6 +4,7 @@ import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest, TokenizeRequest } from './request.ts'
+import type { SplitChoice } from './split-choice.ts'
 import type { ModelStats } from './stats.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
@@ -161,6 +162,8 @@ export interface ModelInfo {
   /** Which nodes run on the GPU and which do not, where the model runs there. */
   readonly placement?: GpuPlacement
   readonly threads: number
+  /** How the cores are shared out, where the load left that to us with `replicas: 'auto'`. */
+  readonly split?: SplitChoice
   readonly contextLength: number
   readonly maxRunning: number
   /** Largest size of the KV cache; it begins small. */

@@ -1,4 +1,5 @@
 import type { Answer, DeviceReport, EngineApi, LoadRequest, ModelInfo } from './api.ts'
+import type { HeldModel } from './broker.ts'
 import type { ModelsApi } from './models.ts'
 import type { GenerateRequest } from './request.ts'
 
@@ -10,6 +11,8 @@ export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
   /** Sets how many workers hold a model; resolves when they do. 0 until the next request. */
   scale(model: string, replicas: number): Promise<Answer<ModelHealth>>
   health(): Promise<Answer<Health>>
+  /** What is loaded, by this tab or another, and how many workers each is to have. */
+  held(): Promise<Answer<readonly HeldModel[]>>
   /**
    * Gives a request to a worker, which says everything on `port`. Answers when the last word is said; with `engine_lost` when it never will be,
    * because the worker died: what it had said can be resumed. `isCancelled`: see `EngineApi.submit`.
@@ -25,10 +28,19 @@ type SharedCall =
 
 /** How many workers hold a model. */
 export interface Scaling {
-  /** Workers, each with the whole model. A range follows the number of requests. Default 1. */
-  readonly replicas?: number | ReplicaRange
+  /**
+   * Workers, each with the whole model. A range follows the number of requests. `auto`: as many as share the cores best under many requests at once,
+   * and threads to match; the first load of a model on a machine measures that (a second or so, and as many loads as there are ways), and
+   * `ModelInfo.split` says what it found. Default 1: one copy of the weights, and all threads for whoever asks alone.
+   */
+  readonly replicas?: number | ReplicaRange | 'auto'
   /** Milliseconds without a request after which no worker holds the model; the next request brings it back from the store. Default: never. */
   readonly idleTimeoutMs?: number
+}
+
+/** Scaling of a model that is loaded: `auto` has been chosen by then. */
+export interface FixedScaling extends Scaling {
+  readonly replicas?: number | ReplicaRange
 }
 
 export interface ReplicaRange {

@@ -1,11 +1,11 @@
-import type { GenerateRequest, RequestEvent } from '@tabserve/protocol'
+import type { GenerateRequest, RequestEvent, ServedBy } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { AliasRoute, AliasTable } from './alias-table.ts'
 import type { FallbackOptions } from './fallback.ts'
 import { fallbackCondition } from './fallback.ts'
 import type { ModelDirectory } from './model-directory.ts'
 import type { ModelHost } from './model-host.ts'
-import type { ServedBy } from './served-by.ts'
+import type { RemoteTraffic } from './remote-traffic.ts'
 import type { VersionReport } from './version-metrics.ts'
 import type { VersionTraffic } from './version-traffic.ts'
 
@@ -28,6 +28,7 @@ interface Ports {
   readonly directory: ModelDirectory
   readonly aliases: AliasTable
   readonly traffic: VersionTraffic
+  readonly remote: RemoteTraffic
   readonly askRemote: AskRemote
 }
 
@@ -74,8 +75,13 @@ export class Dispatcher {
       hasBegun = true
       if (reason === undefined) return listener.take(event)
       const { url, model } = fallback
-      listener.servedBy({ where: 'remote', model, alias: request.model, url, reason })
-      cancelRemote = this.#ports.askRemote(fallback, request, listener.take)
+      const server = { where: 'remote', model, alias: request.model, url, reason } as const
+      listener.servedBy(server)
+      const metrics = this.#ports.remote.begin(server)
+      cancelRemote = this.#ports.askRemote(fallback, request, (event) => {
+        metrics.take(event)
+        listener.take(event)
+      })
     })
     return () => {
       isCancelled = true

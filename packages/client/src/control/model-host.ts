@@ -1,5 +1,6 @@
 import type {
   GenerateRequest,
+  HeldModel,
   LoadProgress,
   LoadRequest,
   ModelInfo,
@@ -27,6 +28,8 @@ export interface ModelHost {
   unload(id: string): Promise<void>
   /** Sends a request whose `model` is a version. `take` hears all events, exactly one last word among them. Returns how to cancel. */
   submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void
+  /** Everything that is loaded, by other tabs too. */
+  held(): Promise<readonly HeldModel[]>
   /** Bytes of all files of the model. */
   folderBytes(source: HostSource): Promise<number>
 }

@@ -1,4 +1,11 @@
-import type { GenerateRequest, LoadRequest, ModelInfo, RequestEvent, Scaling } from '@tabserve/protocol'
+import type {
+  GenerateRequest,
+  HeldModel,
+  LoadRequest,
+  ModelInfo,
+  RequestEvent,
+  Scaling,
+} from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { HostLoadOptions, HostSource, ModelHost, PickedSource } from '../control/model-host.ts'
 import { withPort } from '../with-port.ts'
@@ -43,6 +50,10 @@ export class HostedModels implements ModelHost {
 
   submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void {
     return this.#flights.submit(request, take)
+  }
+
+  held(): Promise<readonly HeldModel[]> {
+    return this.#host.call((api) => api.held())
   }
 
   async folderBytes({ url, hub }: HostSource): Promise<number> {

@@ -26,6 +26,7 @@ export function hubApi(hub: Hub): HubApi {
     tokenTexts: (model, tokens) => answer('backend_failed', () => hub.tokenTexts(model, tokens)),
     resetPrefixCache: (model) => done('backend_failed', () => hub.resetPrefixCache(model)),
     health: () => answer('backend_failed', () => hub.health()),
+    held: () => answer('backend_failed', () => hub.held()),
     submit: (request, port, id, isCancelled) =>
       done('bad_request', () => hub.submit(request, port, id, isCancelled)),
     cancel: (id) => done('bad_request', () => hub.cancel(id)),

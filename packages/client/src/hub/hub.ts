@@ -1,5 +1,6 @@
 import type {
   DeviceReport,
+  FixedScaling,
   GenerateRequest,
   Health,
   HeldModel,
@@ -8,13 +9,17 @@ import type {
   ModelInfo,
   ModelStats,
   Scaling,
+  SplitChoice,
   TokenizeRequest,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
-import { modelBytes } from '../control/memory-budget.ts'
+import { heldOf, modelBytes } from '../control/memory-budget.ts'
 import { memoryShare } from './memory-share.ts'
 import { ReplicaSet } from './replica-set.ts'
-import { checkReplicas } from './resolve-scaling.ts'
+import { checkReplicas, resolveScaling } from './resolve-scaling.ts'
+import { KeptVerdicts } from './split/kept-verdicts.ts'
+import { SplitChooser } from './split/split-chooser.ts'
+import { meterSplit } from './split/split-meter.ts'
 import { threadsPerReplica } from './threads.ts'
 import type { WorkerLinkOptions } from './worker-link.ts'
 import { WorkerLink } from './worker-link.ts'
@@ -31,6 +36,7 @@ export class Hub {
   readonly #memoryBudgetBytes: number
   readonly #models = new Map<string, ReplicaSet>()
   readonly #aborts = new Map<string, AbortController>()
+  readonly #splits: SplitChooser
   /** A worker that holds no model: the next replica takes it, and what is about storage goes through it. */
   #spare: Promise<WorkerLink> | undefined
   #isDisposed = false
@@ -45,9 +51,18 @@ export class Hub {
     this.#memoryBudgetBytes = memoryBudgetBytes
     this.#spare = Promise.resolve(spare)
     this.device = spare.device
+    const { cores, crossOriginIsolated } = spare.device
+    this.#splits = new SplitChooser({
+      machine: { cores, crossOriginIsolated, threads: options.threads },
+      userAgent: navigator.userAgent,
+      verdicts: new KeptVerdicts(() => localStorage),
+      meter: (request, split, port) =>
+        meterSplit(request, split, (threads) => WorkerLink.start({ ...options, threads }), port),
+      roomBytes: () => this.held().reduce((room, held) => room - heldOf(held).bytes, memoryBudgetBytes),
+    })
   }
 
-  /** What is loaded, for the tab that takes over. */
+  /** What is loaded: for the tab that takes over, and for memory budgets. */
   held(): readonly HeldModel[] {
     return [...this.#models.values()].map(({ info, request, scaling }) => ({ info, request, scaling }))
   }
@@ -55,7 +70,7 @@ export class Hub {
   /** Takes up what another tab held; the models load in the background, and requests for them wait. */
   restore(held: readonly HeldModel[]): void {
     for (const { info, request, scaling } of held) {
-      const set = this.#setOf({ ...request, refresh: false }, scaling)
+      const set = this.#setOf({ ...request, refresh: false }, scaling, info.split)
       this.#models.set(info.id, set)
       set.restore(info)
     }
@@ -66,7 +81,22 @@ export class Hub {
    * @param port where the load tells of itself.
    */
   async load(request: LoadRequest, scaling: Scaling, port: MessagePort): Promise<ModelInfo> {
-    const set = this.#setOf(request, scaling)
+    const { replicas, ...rest } = scaling
+    if (replicas === 'auto') return this.#loadSplit(request, rest, port)
+    const wanted = replicas === undefined ? rest : { ...rest, replicas }
+    return this.#load(this.#setOf(request, wanted, undefined), port)
+  }
+
+  async #loadSplit(request: LoadRequest, scaling: FixedScaling, port: MessagePort): Promise<ModelInfo> {
+    resolveScaling(scaling) // before anything is measured
+    const { choice, report } = await this.#splits.choose(request, port)
+    const again = report === undefined ? request : { ...request, refresh: false }
+    const set = this.#setOf(again, { ...scaling, replicas: choice.replicas }, choice)
+    const info = await this.#load(set, report === undefined ? port : new MessageChannel().port2)
+    return report === undefined ? info : { ...info, load: report }
+  }
+
+  async #load(set: ReplicaSet, port: MessagePort): Promise<ModelInfo> {
     const info = await set.load(port)
     if (this.#isDisposed) set.dispose('the client was disposed of')
     const replaced = this.#models.get(info.id)
@@ -173,11 +203,12 @@ export class Hub {
     ) // never started
   }
 
-  #setOf(request: LoadRequest, scaling: Scaling): ReplicaSet {
+  #setOf(request: LoadRequest, scaling: FixedScaling, split: SplitChoice | undefined): ReplicaSet {
     return new ReplicaSet({
       request,
       scaling,
-      startWorker: (numReplicas) => this.#startWorker(numReplicas),
+      split,
+      startWorker: (numReplicas, threads) => this.#startWorker(numReplicas, threads),
       fit: (set, replicas) => this.#fit(set, replicas),
     })
   }
@@ -193,16 +224,17 @@ export class Hub {
   }
 
   /** The spare worker where it has the right number of threads, else a new one. */
-  async #startWorker(numReplicas: number): Promise<WorkerLink> {
+  async #startWorker(numReplicas: number, threads?: number): Promise<WorkerLink> {
     if (this.#isDisposed) throw disposed()
     const spare = this.#spare
     this.#spare = undefined
     const idle = await spare
+    const options = threads === undefined ? this.#options : { ...this.#options, threads }
     if (idle?.link.alive === true) {
-      if (idle.device.threads === threadsOf(this.#options, idle.device, numReplicas)) return idle
+      if (idle.device.threads === threadsOf(options, idle.device, numReplicas)) return idle
       idle.terminate('it has not the right number of threads')
     }
-    return startWorker(this.#options, numReplicas)
+    return startWorker(options, numReplicas)
   }
 
   /** One idle worker stays: the next load then needs no script, which a page that is offline by now could not get. */

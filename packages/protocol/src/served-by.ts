@@ -2,7 +2,7 @@
 export type ServedBy =
   | {
       readonly where: 'local'
-      /** `name@version`; over a grant, as the request named it. */
+      /** `name@version`. */
       readonly model: string
       /** The alias that the request named, if it named one. */
       readonly alias?: string
