@@ -52,9 +52,10 @@ function read(pieces: readonly string[], { parser, ...format }: Format): Answer 
 /** The whole at once, which must be the same however the text is cut. */
 function readAnyhow(text: string, format: Format): Answer {
   const whole = read([text], format)
-  expect(read([...text], format), 'character by character').toEqual(whole)
-  for (let cut = 1; cut < text.length; cut++)
-    expect(read([text.slice(0, cut), text.slice(cut)], format), `cut at ${cut}`).toEqual(whole)
+  const isSame = (pieces: readonly string[]) => JSON.stringify(read(pieces, format)) === JSON.stringify(whole)
+  const cuts = Array.from({ length: text.length }, (_, cut) => cut)
+  expect(cuts.filter((cut) => !isSame([text.slice(0, cut), text.slice(cut)]))).toEqual([])
+  expect(isSame([...text]), 'character by character').toBe(true)
   return whole
 }
 
@@ -101,10 +102,7 @@ const RECORDED: readonly (readonly [ToolParserName | 'plain', string, Partial<An
     {
       text: 'So:',
       calls: [
-        [
-          'get_weather',
-          '{"city": "3\\n\\"two\\"\\n lines", "live": true, "at": {"x": [1]}, "units": "null"}',
-        ],
+        ['get_weather', '{"city": "3\\n\\"two\\"\\n lines", "live": true, "at": {"x": [1]}, "units": null}'],
         ['get_time', '{}'],
       ],
     },

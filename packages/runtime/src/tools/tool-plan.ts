@@ -39,23 +39,21 @@ export function planAnswer(request: GenerateRequest, habits: ModelHabits): Answe
     request.structuredOutputs === undefined ? undefined : resolveGrammar(request.structuredOutputs)
   const thinks = habits.thinks && messages !== undefined
   const thoughts = (prompt: string) => (thinks ? { thoughts: { isOpen: isThinking(prompt), apart } } : {})
-  if (tools === undefined)
-    return {
-      tools,
-      grammar: () => structure,
-      format: (prompt) => (thinks && apart ? thoughts(prompt) : undefined),
-    }
+  if (tools === undefined) {
+    // What is held to something from its first token on has no thoughts.
+    const mayThink = thinks && apart && structure === undefined
+    return { tools, grammar: () => structure, format: (prompt) => (mayThink ? thoughts(prompt) : undefined) }
+  }
   if (tools.isForced && structure !== undefined)
     throw unsupported('structuredOutputs', 'cannot be given where toolChoice leaves nothing but calls.')
   const family = familyFor(tools, habits)
-  const known = new KnownTools(tools.told)
-  const thinking = (prompt: string): Thinking =>
-    !thinks || hasThought(prompt) ? 'never' : isThinking(prompt) ? 'open' : 'may'
+  const calls = { family, tools: new KnownTools(tools.told) }
   const grammar = grammarFor(tools, family, structure)
+  const mayThink = tools.isForced ? family.syntax !== undefined : structure === undefined
   return {
     tools,
-    grammar: (prompt) => grammar(thinking(prompt)),
-    format: (prompt) => ({ ...thoughts(prompt), calls: { family, tools: known } }),
+    grammar: (prompt) => grammar(thinks ? thinkingAt(prompt) : 'never'),
+    format: (prompt) => ({ ...(mayThink ? thoughts(prompt) : {}), calls }),
   }
 }
 
@@ -122,9 +120,10 @@ function isThinking(prompt: string): boolean {
   return /<think>\s*$/.test(prompt)
 }
 
-/** Whether the prompt has the thought already, as templates write it where the caller wants none. */
-function hasThought(prompt: string): boolean {
-  return /<\/think>\s*$/.test(prompt)
+/** What may come first: nothing where the prompt has the thought already, as templates write it where the caller wants none. */
+function thinkingAt(prompt: string): Thinking {
+  if (isThinking(prompt)) return 'open'
+  return /<\/think>\s*$/.test(prompt) ? 'never' : 'may'
 }
 
 function checkFlag(param: string, value: unknown): boolean {
