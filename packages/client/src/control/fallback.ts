@@ -33,6 +33,7 @@ const LOCAL_ONLY: readonly (keyof GenerateRequest)[] = [
   'logitBias',
   'logprobs',
   'promptLogprobs',
+  'structuredOutputs',
 ]
 
 /** Failures of a load that tell of the device. */
