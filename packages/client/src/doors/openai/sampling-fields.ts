@@ -133,7 +133,9 @@ export function inTheirWords(error: unknown, fields: Fields): unknown {
   if (!(error instanceof EngineError) || error.param === undefined) return error
   const option = error.param.replace(/\[.*/, '')
   const optionOf: Readonly<Record<string, string>> = { ...OPTION_OF, ...OPTION_OF_READ }
-  const field = Object.keys(fields).find((name) => Object.hasOwn(optionOf, name) && optionOf[name] === option)
+  // Those that were given come first: a default of ours has a field, too.
+  const names = Object.keys({ ...fields, ...OPTION_OF_READ })
+  const field = names.find((name) => Object.hasOwn(optionOf, name) && optionOf[name] === option)
   if (field === undefined || field === option) return error
   const { code, message, param } = error
   return new EngineError(code, message.replace(option, field), {
