@@ -33,17 +33,14 @@ const WRITTEN = Object.entries({ ...CALL_FAMILIES, plain: PLAIN_JSON }).flatMap(
 
 for (const [name, family, syntax] of WRITTEN) {
   test(`${name}: what the grammar writes is what the reader reads, and nothing else is accepted`, async () => {
-    const isXml = syntax.content === 'qwen-xml'
-    const weather = isXml
-      ? '<parameter=city>\nRome\n</parameter>\n<parameter=days>\n3\n</parameter>'
-      : '{"city": "Rome", "days": 3}'
+    const weather = '{"city": "Rome", "days": 3}'
     const one = written(syntax, ['get_weather', weather])
-    const both = written(syntax, ['get_weather', weather], ['get_time', isXml ? '' : '{}'])
+    const both = written(syntax, ['get_weather', weather], ['get_time', '{}'])
     const wrong = written(syntax, ['get_weather', weather.replace('Rome', 'Oslo')])
 
     const forced = await acceptor(forcedCalls(REQUEST, syntax, 'never'))
     expect(await forced(one)).toBe(true)
-    if (!isXml) expect(await forced(both)).toBe(true)
+    expect(await forced(both)).toBe(true)
     for (const text of ['', 'Hi', wrong, `${one} and`]) expect(await forced(text), text).toBe(false)
     const single = await acceptor(forcedCalls({ ...REQUEST, isSingle: true }, syntax, 'never'))
     expect([await single(one), await single(both)]).toEqual([true, false])
@@ -72,9 +69,7 @@ test('where a model may call, its text is free and its calls are held to their s
   for (const [name, family, syntax] of WRITTEN) {
     if (family === PLAIN_JSON) continue
     const weather = '{"city": "Rome", "days": 3}'
-    const arguments_ =
-      syntax.content === undefined ? weather : '<parameter=city>Rome</parameter><parameter=days>3</parameter>'
-    const one = written(syntax, ['get_weather', arguments_])
+    const one = written(syntax, ['get_weather', weather])
     const held = await acceptor(heldCalls({ ...REQUEST, isForced: false }, syntax))
     expect(await held('Just text, < and { and [.'), name).toBe(true)
     expect(await held(`Text. ${one} And more.`), name).toBe(true)
@@ -89,7 +84,7 @@ test('where a model may call, its text is free and its calls are held to their s
 
 test('families without a syntax are the ones whose arguments are no JSON', () => {
   const without = TOOL_PARSERS.filter((parser) => CALL_FAMILIES[parser].syntax === undefined)
-  expect(without).toEqual(['pythonic', 'gemma'])
+  expect(without).toEqual(['qwen3-coder', 'pythonic', 'gemma'])
 })
 
 test('a strict tool whose schema cannot be held to is refused, another is held to any object', async () => {

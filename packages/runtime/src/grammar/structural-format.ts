@@ -6,7 +6,7 @@ export type StructuralFormat =
   | { readonly type: 'const_string'; readonly value: string }
   | { readonly type: 'regex'; readonly pattern: string }
   | { readonly type: 'grammar'; readonly grammar: string }
-  | { readonly type: 'json_schema' | 'qwen_xml_parameter'; readonly json_schema: object }
+  | { readonly type: 'json_schema'; readonly json_schema: object }
   | { readonly type: 'sequence' | 'or'; readonly elements: readonly StructuralFormat[] }
   | TagFormat
   | ({ readonly type: 'triggered_tags'; readonly triggers: readonly string[] } & Tags)

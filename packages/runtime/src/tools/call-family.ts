@@ -41,15 +41,6 @@ export const CALL_FAMILIES: Readonly<Record<ToolParserName, CallFamily>> = {
       if (isCall) yield* skipClose(source, [TOOL_CALL.close])
       return isCall
     },
-    syntax: {
-      open: '',
-      begin: (name) => `<tool_call>\n<function=${name}>\n`,
-      end: '\n</function>\n</tool_call>',
-      separator: '\n',
-      close: '',
-      trigger: '<tool_call>',
-      content: 'qwen-xml',
-    },
     writes: (template) => template.includes('<function='),
   },
   lfm2: {

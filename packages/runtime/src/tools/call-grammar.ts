@@ -81,14 +81,9 @@ function separated(request: ToolRequest, syntax: CallSyntax): StructuralFormat {
   }
 }
 
-function callTag(tool: ToolDefinition, { begin, end, content }: CallSyntax): TagFormat {
-  const schema = schemaOf(tool)
-  return {
-    type: 'tag',
-    begin: begin(tool.name),
-    content: { type: content === 'qwen-xml' ? 'qwen_xml_parameter' : 'json_schema', json_schema: schema },
-    end,
-  }
+function callTag(tool: ToolDefinition, { begin, end }: CallSyntax): TagFormat {
+  const content = { type: 'json_schema', json_schema: schemaOf(tool) } as const
+  return { type: 'tag', begin: begin(tool.name), content, end }
 }
 
 /** What arguments are held to: of a tool that is not strict any object, where XGrammar cannot hold to its schema. */

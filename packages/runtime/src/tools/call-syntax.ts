@@ -7,8 +7,6 @@ export interface CallSyntax {
   readonly close: string
   /** What an answer in text may not hold: behind it nothing but a call follows. */
   readonly trigger: string
-  /** How arguments are written. Default JSON. */
-  readonly content?: 'qwen-xml'
 }
 
 /** A list of JSON objects behind a marker. */
