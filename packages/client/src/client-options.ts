@@ -101,6 +101,7 @@ export const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, true>> = {
   maxTokensPerStep: true,
   targetGapMs: true,
   speculation: true,
+  toolParser: true,
 }
 
 function wrong(option: string, value: unknown, must: string): EngineError {

@@ -1,11 +1,13 @@
 import type {
+  ChoiceEnd,
   DeltaEvent,
   FinishEvent,
-  FinishReason,
   RequestEvent,
   ServedBy,
   Timing,
   TokenLogprob,
+  ToolCall,
+  ToolCallDelta,
   Usage,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
@@ -14,8 +16,12 @@ import { EngineError } from '@tabserve/protocol'
 export interface Choice {
   readonly text: string
   readonly tokens: readonly number[]
-  /** `abort` when the caller's signal fired or the loop was left, `timeout` when its time was over: what had come until then is here. */
-  readonly finishReason: FinishReason
+  /** Calls of tools, which are not in the text; empty: none. Of an answer that was cut the last one may be cut, too. */
+  readonly toolCalls: readonly ToolCall[]
+  /** What the model thought before it answered, where the request wanted it apart. */
+  readonly reasoning?: string
+  /** `tool_calls`: it ended well, and there are some. `abort` when the caller's signal fired or the loop was left, `timeout` when its time was over: what had come until then is here. */
+  readonly finishReason: ChoiceEnd['reason']
   /** The stop string or stop token that ended the text. */
   readonly stop?: string | number
   /** One entry a token, when the request asked for log-probabilities. */
@@ -118,9 +124,12 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
     const choices = ends.map(({ reason, stop }, index): Choice => {
       const deltas = this.#deltas.filter(({ choice }) => choice === index)
       const logprobs = deltas.flatMap((delta) => delta.logprobs ?? [])
+      const reasoning = deltas.map((delta) => delta.reasoning ?? '').join('')
       return {
         text: deltas.map((delta) => delta.text).join(''),
         tokens: deltas.flatMap((delta) => delta.tokens),
+        toolCalls: wholeCalls(deltas.flatMap((delta) => delta.toolCalls ?? [])),
+        ...(reasoning === '' ? {} : { reasoning }),
         finishReason: reason,
         ...(stop === undefined ? {} : { stop }),
         ...(logprobs.length > 0 ? { logprobs } : {}),
@@ -139,4 +148,14 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
       ...(promptLogprobs === undefined ? {} : { promptLogprobs }),
     }
   }
+}
+
+/** Calls put together from what was said of them. */
+function wholeCalls(deltas: readonly ToolCallDelta[]): ToolCall[] {
+  const calls: ToolCall[] = []
+  for (const { index, id = '', name = '', arguments: text } of deltas) {
+    const { id: knownId, name: knownName, arguments: before } = calls[index] ?? { id, name, arguments: '' }
+    calls[index] = { id: knownId, name: knownName, arguments: before + text }
+  }
+  return calls
 }

@@ -40,6 +40,8 @@ export interface Prompt {
   readonly scheduling: Scheduling
   /** Makes what one of its answers is held to. @param said what that answer has said already, and it has accepted. */
   readonly constrain?: (said: readonly number[]) => Constraint
+  /** Token ids to text, where that is not the usual way. */
+  readonly decode?: (tokens: readonly number[]) => string
   /** What each answer has said in an engine that is gone, in order; they go on behind it. */
   readonly resume?: readonly (readonly number[])[]
 }
@@ -355,8 +357,10 @@ export class Engine {
     this.#counters.cachedTokens += cachedTokens
   }
 
-  #choicesOf({ tokens, sampling, scheduling, constrain, resume: said = [] }: Prompt, emit: Emit): Choices {
-    const { now, decode, eosTokenIds, randomSeed } = this.#ports
+  #choicesOf(asked: Prompt, emit: Emit): Choices {
+    const { tokens, sampling, scheduling, constrain, resume: said = [] } = asked
+    const { now, eosTokenIds, randomSeed } = this.#ports
+    const { decode = this.#ports.decode } = asked
     const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
     const submittedMs = now()
     const choices = new Choices(emit, scheduling.n, prompt.length, submittedMs)

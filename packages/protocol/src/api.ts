@@ -6,6 +6,7 @@ import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.
 import type { GenerateRequest, TokenizeRequest } from './request.ts'
 import type { SplitChoice } from './split-choice.ts'
 import type { ModelStats } from './stats.ts'
+import type { ToolParserName } from './tool.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
 export interface EngineApi extends ModelsApi {
@@ -140,6 +141,8 @@ export interface ServingOptions {
   readonly targetGapMs?: number
   /** Guesses the next tokens of an answer from what it has already said; onnxruntime of a lone one only. `auto`: while it pays. Default `auto`. */
   readonly speculation?: 'auto' | 'off'
+  /** How the model writes calls of tools. Default: as the words of its chat template say. */
+  readonly toolParser?: ToolParserName
 }
 
 export type RunnerName = 'kernels' | 'heap' | 'public' | 'webgpu'
@@ -172,6 +175,8 @@ export interface ModelInfo {
   /** Bytes of wasm memory in use after loading, weights and working memory: of a model that the kernels run. */
   readonly heapBytes?: number
   readonly hasChatTemplate: boolean
+  /** How it writes calls of tools. Absent: that is not known, and `toolChoice: 'auto'` is refused. */
+  readonly toolParser?: ToolParserName
   readonly load: LoadReport
 }
 

@@ -1,4 +1,5 @@
 import type { WireError } from './error.ts'
+import type { ToolCallDelta } from './tool.ts'
 
 /** What one request says back, in order, on its own port. `finish` and `error` are last words: exactly one ends every request. */
 export type RequestEvent = DeltaEvent | FinishEvent | ErrorEvent
@@ -13,6 +14,10 @@ export interface DeltaEvent {
   readonly tokens: readonly number[]
   /** One entry a token in `tokens`, when the request asked for log-probabilities. */
   readonly logprobs?: readonly TokenLogprob[]
+  /** Of calls of tools, in order; their text is not in `text`. */
+  readonly toolCalls?: readonly ToolCallDelta[]
+  /** What the model thinks, when the request wants it apart. */
+  readonly reasoning?: string
 }
 
 export interface FinishEvent {
@@ -26,7 +31,7 @@ export interface FinishEvent {
 }
 
 export interface ChoiceEnd {
-  readonly reason: FinishReason
+  readonly reason: FinishReason | 'tool_calls'
   /** The stop string or stop token that ended the text. */
   readonly stop?: string | number
 }
@@ -36,6 +41,7 @@ export interface ErrorEvent {
   readonly error: WireError
 }
 
+/** How the engine ends an answer. One that ended well (`stop`) and has calls in it is told to the caller as `tool_calls`. */
 export type FinishReason = 'stop' | 'length' | 'abort' | 'timeout'
 
 /** Counts of tokens. A stop token that ended the text is counted, though it is in no delta. */

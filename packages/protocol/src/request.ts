@@ -1,10 +1,18 @@
+import type { ToolCall, ToolChoice, ToolDefinition } from './tool.ts'
+
 /** What can be asked of a model, told apart by `task`. */
 export type Request = GenerateRequest
 
 /** One message of a conversation. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant'
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: string
+  /** Of `assistant`: the calls it made, before or in place of text. */
+  readonly toolCalls?: readonly ToolCall[]
+  /** Of `tool`: whose result `content` is. */
+  readonly toolCallId?: string
+  /** Of `assistant`: what it thought before it answered; most templates leave it out of later prompts. */
+  readonly reasoning?: string
 }
 
 /** Asks a decoder to continue a prompt or to answer a conversation. Exactly one of `prompt`, `promptTokens` and `messages`. */
@@ -21,6 +29,16 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly n?: number
   /** Not together with `ignoreEos`. Default: anything may be said. */
   readonly structuredOutputs?: StructuredOutputs
+  /** What the model may ask the caller to do; at most 128, with `messages` only. */
+  readonly tools?: readonly ToolDefinition[]
+  /** Default `auto` where there are tools. */
+  readonly toolChoice?: ToolChoice
+  /** `false`: at most one call an answer. Default true. */
+  readonly parallelToolCalls?: boolean
+  /** What a model thinks between `<think>` and `</think>` comes as `reasoning` and not in the text; with `messages` only. Default false. */
+  readonly separateReasoning?: boolean
+  /** Handed to the chat template, which decides what they mean: `{ enable_thinking: false }`. */
+  readonly templateOptions?: Readonly<Record<string, unknown>>
   /**
    * What each answer had said when the worker that computed it died; they go on behind it, and nothing is said twice. The client's own: it puts
    * requests that were running to a new worker with this.
@@ -50,7 +68,10 @@ export interface StructuredOutputs {
 }
 
 /** A prompt whose tokens are asked for, without an answer. Exactly one of `prompt` and `messages`. */
-export type TokenizeRequest = Pick<GenerateRequest, 'model' | 'prompt' | 'messages'>
+export type TokenizeRequest = Pick<
+  GenerateRequest,
+  'model' | 'prompt' | 'messages' | 'tools' | 'templateOptions'
+>
 
 /** When a request runs, for how long, and what it shares. */
 export interface SchedulingParams {
@@ -126,6 +147,11 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   messages: true,
   n: true,
   structuredOutputs: true,
+  tools: true,
+  toolChoice: true,
+  parallelToolCalls: true,
+  separateReasoning: true,
+  templateOptions: true,
   resume: true,
   priority: true,
   preempt: true,

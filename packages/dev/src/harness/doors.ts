@@ -1,5 +1,5 @@
 import { createOpenAI } from '@ai-sdk/openai'
-import { embed, generateObject, generateText, jsonSchema, streamText } from 'ai'
+import { embed, generateObject, generateText, isStepCount, jsonSchema, streamText, tool } from 'ai'
 import OpenAI from 'openai'
 import { createClient } from 'tabserve'
 import { createTabserve } from 'tabserve/ai-sdk'
@@ -12,8 +12,10 @@ const doors = {
   embed,
   generateObject,
   generateText,
+  isStepCount,
   jsonSchema,
   streamText,
+  tool,
   createClient,
   createTabserve,
   LanguageModel,

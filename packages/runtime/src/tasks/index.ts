@@ -1,5 +1,12 @@
 import type { Served } from '@tabserve/engine'
-import type { CacheFacts, LoadProgress, LoadReport, LoadRequest, Manifest } from '@tabserve/protocol'
+import type {
+  CacheFacts,
+  LoadProgress,
+  LoadReport,
+  LoadRequest,
+  Manifest,
+  ToolParserName,
+} from '@tabserve/protocol'
 import type { Device } from '../backend/device.ts'
 import type { OpenedModel } from '../models/opened-model.ts'
 import type { ModelFiles } from '../models/model-files.ts'
@@ -12,6 +19,8 @@ export interface LoadedModel {
   /** What was found in a foreign graph. */
   readonly cache?: CacheFacts
   readonly hasChatTemplate: boolean
+  /** How it writes calls of tools, as far as known. */
+  readonly toolParser?: ToolParserName
   readonly report: Pick<LoadReport, 'createMs' | 'warmupMs'>
 }
 

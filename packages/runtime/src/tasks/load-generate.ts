@@ -1,8 +1,9 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
 import type { LoadRequest, Manifest } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, TOOL_PARSERS } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
+import { familyOf } from '../tools/call-family.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
 import { LastingRunner } from './lasting-runner.ts'
@@ -21,6 +22,9 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
   const tokenizer = await readTokenizer(files, spec)
+  const template = tokenizer.toolTemplate
+  const parser = checkOneOf('toolParser', request.toolParser, TOOL_PARSERS) ?? familyOf(template)
+  const habits = { parser, thinks: template?.includes('</think>') === true }
 
   let started = performance.now()
   const onRead = () => {
@@ -56,10 +60,14 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
     choice,
   )
   return {
-    served: new GenerateModel(lasting, tokenizer, spec.eosTokenIds, device.grammarScript, scheduling),
+    served: new GenerateModel(lasting, tokenizer, spec.eosTokenIds, device.grammarScript, {
+      ...scheduling,
+      habits,
+    }),
     contextLength: room.contextLength,
     ...(chosen.cache === undefined ? {} : { cache: chosen.cache }),
     hasChatTemplate: tokenizer.hasChatTemplate,
+    ...(parser === undefined ? {} : { toolParser: parser }),
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
 }
