@@ -4,6 +4,7 @@ import type {
   ModelHealth,
   ModelInfo,
   ModelStats,
+  SleepOptions,
   TokenizeRequest,
   VersionPolicy,
 } from '@tabserve/protocol'
@@ -188,6 +189,26 @@ export class Client {
   async scale(model: string, replicas: number): Promise<ModelHealth> {
     const id = this.#control.reserve(model, replicas)
     return this.#host.call((api) => api.scale(id, replicas))
+  }
+
+  /**
+   * Puts a model to sleep; resolves when it sleeps. Level 0 pauses it, 1 (the default) gives back device memory, session and KV, 2 ends its workers, too. By default
+   * running requests end first and those that arrive wait for `wake`: see `SleepOptions`. Where tabs share an engine it sleeps for all of them. Throws `bad_request`.
+   */
+  async sleep(model: string, options: SleepOptions = {}): Promise<ModelHealth> {
+    const id = this.#control.directory.resolve(model)
+    const health = await this.#host.call((api) => api.sleep(id, options))
+    if (health.sleep !== undefined) this.#control.letGo(id, health.sleep)
+    return health
+  }
+
+  /**
+   * Brings a model back that sleeps, for whatever reason, out of the store: it answers as before. Harmless when it does not sleep. Throws `memory` where
+   * others have taken its place, or what keeps it from starting.
+   */
+  async wake(model: string): Promise<ModelHealth> {
+    const id = this.#control.takeBack(model)
+    return this.#host.call((api) => api.wake(id))
   }
 
   /** Whether anything can be asked, and how each model and each of its workers is. */

@@ -1,4 +1,4 @@
-import type { GenerateRequest, ModelIndex, ModelInfo, VersionPolicy } from '@tabserve/protocol'
+import type { GenerateRequest, ModelHealth, ModelIndex, ModelInfo, VersionPolicy } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import type { AliasOptions } from './alias-table.ts'
 import { AliasTable } from './alias-table.ts'
@@ -38,6 +38,8 @@ export class ControlPlane {
   readonly #rollouts = new Map<string, Rollout>()
   /** How many workers are to hold a model at least, where it is not one. */
   readonly #replicas = new Map<string, number>()
+  /** Models whose memory others may have. */
+  readonly #asleep = new Set<string>()
 
   constructor(ports: ControlPorts) {
     this.#ports = ports
@@ -88,6 +90,7 @@ export class ControlPlane {
   /** Takes a model in that the host has loaded. Throws `memory` where it turned out too large; it is unloaded then. */
   async adopt(info: ModelInfo, options: HostLoadOptions): Promise<ModelInfo> {
     this.directory.setReady(info)
+    this.#asleep.delete(info.id)
     try {
       this.reserve(info.id, leastReplicas(options))
       return info
@@ -104,6 +107,19 @@ export class ControlPlane {
     if (info !== undefined)
       checkRoom(id, modelBytes(info) * replicas, this.#besides(id), this.#ports.memoryBudgetBytes)
     this.#replicas.set(id, replicas)
+    return id
+  }
+
+  /** Its memory counts no more, as long as nothing but `takeBack` wakes it. */
+  letGo(id: string, { level, arriving }: ModelHealth['sleep'] & {}): void {
+    if (level > 0 && arriving !== 'wake') this.#asleep.add(id)
+  }
+
+  /** Counts it again. Gives its id. Throws `memory` where it does not fit any more. */
+  takeBack(name: string): string {
+    const id = this.directory.resolve(name)
+    if (this.#asleep.has(id)) this.reserve(id, this.#replicas.get(id) ?? 1)
+    this.#asleep.delete(id)
     return id
   }
 
@@ -225,7 +241,7 @@ export class ControlPlane {
   #besides(id: string): Held[] {
     return this.directory
       .loaded()
-      .filter((info) => info.id !== id)
+      .filter((info) => info.id !== id && !this.#asleep.has(info.id))
       .map((info) => ({ id: info.id, bytes: modelBytes(info) * (this.#replicas.get(info.id) ?? 1) }))
   }
 

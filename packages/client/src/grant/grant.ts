@@ -5,6 +5,7 @@ import type {
   GrantEvent,
   GrantedModel,
   ModelInfo,
+  SubmitEnd,
 } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import type { Host } from '../hub/host.ts'
@@ -76,7 +77,7 @@ export class Grant {
       case 'list':
         return answer('backend_failed', () => this.#list())
       case 'submit':
-        return answer('bad_request', () => this.#submit(command).then(() => null))
+        return answer('bad_request', () => this.#submit(command))
       case 'cancel':
         return answer('bad_request', () => {
           if (typeof command.id === 'string') this.#cancel(this.#idOf(command.id))
@@ -97,7 +98,7 @@ export class Grant {
     port,
     id,
     isCancelled = false,
-  }: Partial<Extract<GrantCommand, { type: 'submit' }>>): Promise<void> {
+  }: Partial<Extract<GrantCommand, { type: 'submit' }>>): Promise<SubmitEnd> {
     if (
       typeof request !== 'object' ||
       request === null ||
@@ -115,7 +116,7 @@ export class Grant {
     this.#open.add(own)
     try {
       await this.#checkModel(request.model)
-      await this.#host.call((api) =>
+      return await this.#host.call((api) =>
         api.submit(this.#humble(request), handOver(port), own, isCancelled === true),
       )
     } finally {

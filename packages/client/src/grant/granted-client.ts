@@ -5,6 +5,7 @@ import type {
   GrantEvent,
   GrantedModel,
   HubApi,
+  SubmitEnd,
 } from '@tabserve/protocol'
 import { EngineError, unpack } from '@tabserve/protocol'
 import type { GenerateOptions } from '../client-options.ts'
@@ -36,7 +37,7 @@ export class GrantedClient {
     this.#port = port
     const api: Pick<HubApi, 'submit' | 'cancel'> = {
       submit: (request, port, id, isCancelled) =>
-        this.#call<null>({ type: 'submit', request, port, id, isCancelled }, port),
+        this.#call<SubmitEnd>({ type: 'submit', request, port, id, isCancelled }, port),
       cancel: (id) => this.#call<null>({ type: 'cancel', id }),
     }
     this.#flights = new Flights({ call: async (method) => unpack(await method(api)) })

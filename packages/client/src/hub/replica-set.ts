@@ -5,8 +5,11 @@ import type {
   ModelInfo,
   ModelStats,
   Scaling,
+  SleepLevel,
+  SleepOptions,
+  SubmitEnd,
 } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, resolveSleep } from '@tabserve/protocol'
 import { chooseReplica } from '../control/route.ts'
 import { Changes } from './changes.ts'
 import { modelHealth } from './model-health.ts'
@@ -15,7 +18,7 @@ import { Replica } from './replica.ts'
 import { withoutWait } from './request-deadline.ts'
 import { refuseReplicasOnGpu } from './resolve-scaling.ts'
 import { Scaler } from './scaler.ts'
-import { emptyStats, sumStats } from './sum-stats.ts'
+import { countersOf, emptyStats, sumStats } from './sum-stats.ts'
 import type { WorkerLink } from './worker-link.ts'
 
 export interface ReplicaSetOptions {
@@ -35,6 +38,10 @@ export class ReplicaSet {
   #replicas: Replica[] = []
   #info: ModelInfo | undefined
   #wanted = 0
+  /** Put to sleep, or on the way there: no request reaches a replica. */
+  #sleep: ModelHealth['sleep']
+  /** Counters of what was given back in sleep. */
+  #past = emptyStats()
   /** Why nothing more is answered. */
   #end: EngineError | undefined
   readonly #changes = new Changes()
@@ -63,6 +70,11 @@ export class ReplicaSet {
     return this.#scaler.scaling
   }
 
+  /** For the tab that takes over: it holds no worker yet. */
+  get sleeping(): SleepOptions | undefined {
+    return this.#sleep === undefined ? undefined : { level: 2, arriving: this.#sleep.arriving }
+  }
+
   /** How many replicas there are to be. */
   get wanted(): number {
     return this.#wanted
@@ -76,7 +88,9 @@ export class ReplicaSet {
 
   /** As it runs now: a GPU that was lost for good has left it to the CPU. */
   async current(): Promise<ModelInfo> {
-    const { info, worker } = this
+    const { info } = this
+    if (this.#sleep !== undefined) return { ...info, sleepLevel: this.#sleep.level }
+    const worker = this.#ready()[0]?.worker
     if (info.choice.device !== 'webgpu' || worker === undefined) return info
     try {
       this.#info = await worker.link.call((api) => api.describe(info.id))
@@ -87,9 +101,9 @@ export class ReplicaSet {
     return this.info
   }
 
-  /** The worker of a replica that answers. */
+  /** The worker of one of its replicas. */
   get worker(): WorkerLink | undefined {
-    return this.#ready()[0]?.worker
+    return this.#replicas.find(({ worker }) => worker !== undefined)?.worker
   }
 
   /** Loads the first replica, and then those that are there from the start. @param port where the load tells of itself. */
@@ -110,14 +124,21 @@ export class ReplicaSet {
   }
 
   /** Takes up a model that another tab had loaded, known by what it said of itself. Loads in the background. */
-  restore(info: ModelInfo): void {
+  restore(info: ModelInfo, sleep: SleepOptions | undefined): void {
     this.#info = info
+    if (sleep !== undefined) {
+      const { level, arriving } = resolveSleep(sleep)
+      this.#sleep = { level, arriving }
+      return
+    }
     this.#want(this.#scaler.awake)
     this.#scaler.start(info.maxRunning)
   }
 
   /** Resolves when as many replicas are there as wanted and no others. Throws what keeps a replica from starting. */
   async scale(wanted: number): Promise<ModelHealth> {
+    if (this.#sleep !== undefined)
+      throw new EngineError('model_asleep', `${this.info.id} sleeps: wake it first.`)
     if (this.info.choice.device === 'webgpu') {
       const { choice } = await this.current()
       if (choice.device === 'webgpu') refuseReplicasOnGpu(wanted)
@@ -127,8 +148,46 @@ export class ReplicaSet {
     return this.health()
   }
 
-  /** Resolves when the request's last word is said. Throws `engine_lost` when its worker died before, `aborted` when the signal fired while it waited. */
-  async submit(request: GenerateRequest, port: MessagePort, id: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Lets no request near a replica any more, has those that run end or wait, and gives back what the level says. One that sleeps deeper goes on doing so.
+   * Resolves early when somebody wakes it. Throws `bad_request`.
+   */
+  async sleep(options: SleepOptions): Promise<ModelHealth> {
+    const { level, running, arriving } = resolveSleep(options)
+    const deeper = this.#sleep?.level ?? 0
+    const sleep = (this.#sleep = { level: deeper > level ? deeper : level, arriving })
+    this.#scaler.stop()
+    for (const replica of this.#replicas) {
+      if (replica.state === 'ready') replica.rest()
+      else if (replica.state !== 'asleep' && replica.state !== 'draining')
+        replica.dispose('its model sleeps')
+      if (running !== 'wait') replica.endRequests(running)
+    }
+    this.#changed()
+    await this.#changes.until(
+      () => this.#sleep !== sleep || this.#replicas.every(({ numRequests }) => numRequests === 0),
+    )
+    if (this.#sleep === sleep) await this.#giveBack(sleep.level)
+    return this.health()
+  }
+
+  /** Resolves once it answers requests; also of one that has no replica because nobody asked for it. Throws what keeps it from being made. */
+  async wake(): Promise<ModelHealth> {
+    this.#sleep = undefined
+    const wanted = Math.max(this.#scaler.awake, this.#wanted)
+    for (const replica of this.#replicas) void replica.wake(this.info.id)
+    await this.#reach(wanted)
+    this.#scaler.start(this.info.maxRunning)
+    return this.health()
+  }
+
+  /** Resolves when the request's last word is said, or with `again` where it was put off. Throws `engine_lost` when its worker died before, `aborted` when the signal fired while it waited. */
+  async submit(
+    request: GenerateRequest,
+    port: MessagePort,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<SubmitEnd> {
     const submitted = performance.now()
     const beginnings = beginningsOf(request)
     const replica = this.#pick(beginnings) ?? (await this.#awaitReplica(request, beginnings, signal))
@@ -137,7 +196,7 @@ export class ReplicaSet {
     try {
       this.#scaler.look()
       const left = withoutWait(request, performance.now() - submitted)
-      await replica.run({ ...left, model: this.info.id }, port, id, signal.aborted)
+      return await replica.run({ ...left, model: this.info.id }, port, id, signal.aborted)
     } finally {
       signal.removeEventListener('abort', cancel)
       this.#scaler.look()
@@ -146,25 +205,27 @@ export class ReplicaSet {
 
   /** One of its workers; wakes one where there is none. Throws as `submit` does. */
   async anyWorker(): Promise<WorkerLink> {
-    const replica = this.#pick([]) ?? (await this.#awaitReplica({}, [], new AbortController().signal))
+    const holder = this.#replicas.find(({ holder }) => holder !== undefined)?.holder
+    if (holder !== undefined) return holder
+    const replica = await this.#awaitReplica({}, [], new AbortController().signal)
     if (replica.worker === undefined) throw new Error('a replica that is ready has no worker')
     return replica.worker
   }
 
   async stats(): Promise<ModelStats> {
-    const all = await Promise.all(this.#replicas.map((replica) => replica.stats(this.info.id)))
-    return all.filter((stats) => stats !== undefined).reduce(sumStats, emptyStats())
+    const stats = await this.#liveStats(this.#past)
+    return this.#sleep === undefined ? stats : { ...stats, sleepLevel: this.#sleep.level }
   }
 
   async resetPrefixCache(): Promise<void> {
     await Promise.all(
-      this.#replicas.map(({ worker }) => worker?.link.call((api) => api.resetPrefixCache(this.info.id))),
+      this.#replicas.map(({ holder }) => holder?.link.call((api) => api.resetPrefixCache(this.info.id))),
     )
   }
 
   health(): ModelHealth {
     const [info, wanted, waiting, problem] = [this.info, this.#wanted, this.#numWaiting, this.#problem]
-    return modelHealth({ info, replicas: this.#replicas, wanted, waiting, problem })
+    return modelHealth({ info, replicas: this.#replicas, wanted, waiting, sleep: this.#sleep, problem })
   }
 
   /** Lets every request that is running end, and takes no more. */
@@ -193,6 +254,22 @@ export class ReplicaSet {
     this.#scaler.stop()
     for (const replica of this.#replicas) replica.dispose(reason)
     this.#changed()
+  }
+
+  /** Of a model that is at rest. */
+  async #giveBack(level: SleepLevel): Promise<void> {
+    if (level === 0) return
+    this.#past = countersOf(await this.#liveStats(this.#past))
+    if (level === 2) return this.#want(0)
+    const emptied = this.#replicas.map((replica) => replica.empty(this.info.id).catch(ignoreDeath))
+    await Promise.all(emptied)
+  }
+
+  /** @param base what is added to. */
+  async #liveStats(base: ModelStats): Promise<ModelStats> {
+    const asked = this.#replicas.map((replica) => replica.stats(this.info.id)?.catch(ignoreDeath))
+    const all = await Promise.all(asked)
+    return all.filter((stats) => stats !== undefined).reduce(sumStats, base)
   }
 
   async #reach(wanted: number): Promise<void> {
@@ -225,7 +302,7 @@ export class ReplicaSet {
 
   /** Waits until a replica is ready, and wakes one where none is to be. */
   async #awaitReplica(
-    request: Pick<GenerateRequest, 'queueTimeoutMs' | 'timeoutMs'>,
+    request: Pick<GenerateRequest, 'queueTimeoutMs' | 'timeoutMs' | 'resume'>,
     beginnings: readonly string[],
     signal: AbortSignal,
   ): Promise<Replica> {
@@ -246,7 +323,7 @@ export class ReplicaSet {
           throw new EngineError('aborted', 'The request was cancelled while it waited for a worker.')
         if (isLate) throw new EngineError('timeout', 'The deadline passed before a worker was ready.')
         replica = this.#pick(beginnings)
-        if (replica === undefined) this.#refuseHopeless()
+        if (replica === undefined) this.#refuseHopeless(request.resume !== undefined)
         return replica !== undefined
       })
     } finally {
@@ -258,9 +335,15 @@ export class ReplicaSet {
     return replica
   }
 
-  /** Throws where no replica will ever be ready. */
-  #refuseHopeless(): void {
+  /** Throws where no replica will ever be ready. @param wasIn it was let in before, and put off: it waits like one that runs. */
+  #refuseHopeless(wasIn: boolean): void {
     if (this.#end !== undefined) throw this.#end
+    if (this.#sleep !== undefined) {
+      const { arriving } = this.#sleep
+      if (wasIn || arriving === 'wait') return
+      if (arriving === 'wake') return void this.wake().catch(() => {}) // whoever waits hears why
+      throw new EngineError('model_asleep', `${this.info.id} sleeps, and requests do not wait for it: wake it.`)
+    }
     if (this.#replicas.some(({ state }) => state === 'starting' || state === 'restarting')) return
     const cause = this.#replicas.find(({ state }) => state === 'failed')?.problem ?? this.#problem
     if (cause === undefined) return this.#want(this.#scaler.awake)
