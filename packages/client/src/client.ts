@@ -34,6 +34,9 @@ import { OwnHost, disposed } from './hub/host.ts'
 import { HostedModels } from './hub/hosted-models.ts'
 import { TabHost } from './hub/tabs/tab-host.ts'
 import type { ModelAddress } from './hugging-face.ts'
+import type { HiddenOptions } from './lifecycle/hidden-policy.ts'
+import { HiddenPolicy } from './lifecycle/hidden-policy.ts'
+import { watchPage } from './lifecycle/page-events.ts'
 import { fetchIndex } from './index-source.ts'
 import type { ModelSource } from './model-source.ts'
 import { loadedFrom, sourceRequest } from './model-source.ts'
@@ -66,6 +69,7 @@ export class Client {
   readonly #hosted: HostedModels
   readonly #control: ControlPlane
   readonly #grants: Grant[] = []
+  #stopFollowing = () => {}
 
   /** Starts a worker, or joins the tabs that share one. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
@@ -78,8 +82,8 @@ export class Client {
   private constructor(options: CheckedOptions, host: Host) {
     this.#options = options
     this.#host = host
-    this.#hosted = new HostedModels(host)
-    const { memoryBudgetBytes } = options
+    const { memoryBudgetBytes, whenHidden, whenTight } = options
+    this.#hosted = new HostedModels(host, whenTight)
     this.#control = new ControlPlane({
       host: this.#hosted,
       clock: systemClock,
@@ -90,6 +94,7 @@ export class Client {
       rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
     })
     this.models = new Models(host, options.hub)
+    if (whenHidden !== undefined && 'document' in globalThis) this.#followPage(whenHidden)
   }
 
   /** Cores, threads and isolation, as the first worker found them. */
@@ -286,6 +291,7 @@ export class Client {
 
   /** Ends the workers and frees everything; running requests end with `engine_lost`. With `share` the engine goes on in another tab, where there is one. */
   dispose(): void {
+    this.#stopFollowing()
     this.#hosted.failAll(disposed())
     for (const grant of this.#grants.splice(0)) grant.revoke()
     this.#host.dispose()
@@ -294,6 +300,20 @@ export class Client {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  #followPage(options: HiddenOptions): void {
+    const policy = new HiddenPolicy(options, {
+      clock: systemClock,
+      health: () => this.health(),
+      sleep: (model, how) => this.sleep(model, how),
+      wake: (model) => this.wake(model),
+    })
+    const stopWatching = watchPage({ document, window }, (state) => policy.take(state))
+    this.#stopFollowing = () => {
+      stopWatching()
+      policy.stop()
+    }
   }
 }
 

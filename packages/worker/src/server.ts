@@ -103,10 +103,10 @@ export class Server {
   pulse(): Pulse {
     const served = [...this.#models.values()].flatMap(({ model }) => model?.served ?? [])
     const stats = served.map((each) => each.stats())
-    // Who waits for another runner waits as a load does: nothing is stuck.
-    const isRecovering = served.some((each) => each.isRecovering)
+    // The GPU's link knows when that is silent for too long, and brings it back; this worker could only be ended.
+    const isAwaiting = served.some((each) => each.isAwaitingDevice)
     return {
-      busy: !isRecovering && stats.some(({ running, waiting }) => running + waiting > 0),
+      busy: !isAwaiting && stats.some(({ running, waiting }) => running + waiting > 0),
       progress: stats.reduce(
         (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
         0,

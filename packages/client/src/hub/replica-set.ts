@@ -46,6 +46,8 @@ export class ReplicaSet {
   #end: EngineError | undefined
   readonly #changes = new Changes()
   #numWaiting = 0
+  /** What came of the choice of the device, for replicas. */
+  #note: string | undefined
   /** Why the last replica that failed did. */
   #problem: EngineError | undefined
 
@@ -93,7 +95,7 @@ export class ReplicaSet {
     const worker = this.#ready()[0]?.worker
     if (info.choice.device !== 'webgpu' || worker === undefined) return info
     try {
-      this.#info = await worker.link.call((api) => api.describe(info.id))
+      this.#info = this.#withNote(await worker.link.call((api) => api.describe(info.id)))
     } catch (error) {
       // Its worker died or let the model go meanwhile: what it said last counts.
       if (!(error instanceof EngineError)) throw error
@@ -117,10 +119,11 @@ export class ReplicaSet {
       this.dispose('its model could not be loaded')
       throw error
     }
+    this.#keepOneOnGpu()
     // The others find the weights in the store.
-    if (awake > 1) await this.#reach(awake)
-    this.#scaler.start(this.#info.maxRunning)
-    return this.#info
+    if (this.#scaler.awake > 1) await this.#reach(this.#scaler.awake)
+    this.#scaler.start(this.info.maxRunning)
+    return this.info
   }
 
   /** Takes up a model that another tab had loaded, known by what it said of itself. Loads in the background. */
@@ -159,8 +162,7 @@ export class ReplicaSet {
     this.#scaler.stop()
     for (const replica of this.#replicas) {
       if (replica.state === 'ready') replica.rest()
-      else if (replica.state !== 'asleep' && replica.state !== 'draining')
-        replica.dispose('its model sleeps')
+      else if (replica.state !== 'asleep' && replica.state !== 'draining') replica.dispose('its model sleeps')
       if (running !== 'wait') replica.endRequests(running)
     }
     this.#changed()
@@ -256,6 +258,22 @@ export class ReplicaSet {
     this.#changed()
   }
 
+  /** One GPU would compute for all replicas, and hold the weights once for each: where `auto` has chosen it there is one. */
+  #keepOneOnGpu(): void {
+    const { most } = this.#scaler
+    if (this.info.choice.device !== 'webgpu' || most === 1) return
+    this.#scaler.limit(1)
+    this.#note = `one replica, not up to ${most}: they would share the GPU; device: 'wasm' has more`
+    this.#info = this.#withNote(this.info)
+  }
+
+  /** The choice of the device says what else came of it. */
+  #withNote(info: ModelInfo): ModelInfo {
+    if (this.#note === undefined) return info
+    const { choice } = info
+    return { ...info, choice: { ...choice, reason: `${choice.reason}; ${this.#note}` } }
+  }
+
   /** Of a model that is at rest. */
   async #giveBack(level: SleepLevel): Promise<void> {
     if (level === 0) return
@@ -342,7 +360,10 @@ export class ReplicaSet {
       const { arriving } = this.#sleep
       if (wasIn || arriving === 'wait') return
       if (arriving === 'wake') return void this.wake().catch(() => {}) // whoever waits hears why
-      throw new EngineError('model_asleep', `${this.info.id} sleeps, and requests do not wait for it: wake it.`)
+      throw new EngineError(
+        'model_asleep',
+        `${this.info.id} sleeps, and requests do not wait for it: wake it.`,
+      )
     }
     if (this.#replicas.some(({ state }) => state === 'starting' || state === 'restarting')) return
     const cause = this.#replicas.find(({ state }) => state === 'failed')?.problem ?? this.#problem
@@ -373,7 +394,7 @@ export class ReplicaSet {
       .start()
       .then(
         (info) => {
-          this.#info = info
+          this.#info = this.#withNote(info)
           this.#changed()
         },
         () => {}, // `startFailure` tells

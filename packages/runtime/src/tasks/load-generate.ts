@@ -47,9 +47,14 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
       cause,
     })
   }
+  let rows = room.maxRunning
   const lasting = new LastingRunner(
     {
-      make: async (to) => device.createRunner(graph, await reopen(), to === 'webgpu' ? to : 'auto', room),
+      make: async (to, isTight) => {
+        if (isTight) rows = Math.max(1, Math.floor(rows / 2))
+        const runner = to === 'webgpu' ? to : 'auto'
+        return device.createRunner(graph, await reopen(), runner, { ...room, maxRunning: rows })
+      },
       now: () => performance.now(),
     },
     chosen,

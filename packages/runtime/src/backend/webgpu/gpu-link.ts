@@ -14,6 +14,7 @@ export class GpuLink {
   /** Who waits for an answer, in the order in which they asked. */
   readonly #waiting: { resolve(answer: Settled): void; reject(error: Error): void; timer: number }[] = []
   #lost: EngineError | undefined
+  #hasLoaded = false
 
   static async start(): Promise<GpuLink> {
     return new GpuLink(startOwnWorker(GPU_WORKER_NAME))
@@ -23,6 +24,11 @@ export class GpuLink {
     this.#worker = worker
     worker.onmessage = ({ data }: MessageEvent<GpuAnswer>) => this.#take(data)
     worker.onerror = ({ message }) => this.#lose(message || 'its worker could not be started')
+  }
+
+  /** Whether an answer is awaited. */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0
   }
 
   /** Rejects with `device_lost` when the device goes, or has gone; with what the worker says when the call fails. */
@@ -51,14 +57,17 @@ export class GpuLink {
     const first = this.#waiting.shift()
     if (first === undefined) return
     clearTimeout(first.timer)
-    if (answer.type !== 'failed') first.resolve(answer)
-    else if (answer.isOutOfMemory) first.reject(outOfMemory(answer.message))
-    else first.reject(new Error(answer.message))
+    if (answer.type === 'loaded') this.#hasLoaded = true
+    if (answer.type !== 'failed') return first.resolve(answer)
+    const failure = answer.isOutOfMemory ? outOfMemory(answer.message) : new Error(answer.message)
+    // Rows may lie anywhere now. A smaller cache may do, and everybody is read again into it.
+    if (answer.isOutOfMemory && this.#hasLoaded) this.#lose('it ran out of memory', failure)
+    first.reject(this.#lost ?? failure)
   }
 
-  #lose(reason: string): void {
+  #lose(reason: string, cause?: unknown): void {
     if (this.#lost !== undefined) return
-    this.#lost = new EngineError('device_lost', `The GPU device is gone: ${reason}.`)
+    this.#lost = new EngineError('device_lost', `The GPU device is gone: ${reason}.`, { cause })
     this.#worker.terminate()
     for (const { reject, timer } of this.#waiting.splice(0)) {
       clearTimeout(timer)
@@ -69,5 +78,5 @@ export class GpuLink {
 
 function outOfMemory(reason: string): EngineError {
   const advice = "Lower contextLength, maxRunning or kvBudgetBytes, or load it with device: 'wasm'."
-  return new EngineError('backend_failed', `The GPU has no room for the model: ${reason}. ${advice}`)
+  return new EngineError('memory', `The GPU has no room for the model: ${reason}. ${advice}`)
 }
