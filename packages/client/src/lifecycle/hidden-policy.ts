@@ -62,8 +62,10 @@ export class HiddenPolicy {
   async #sleepAll(running: 'wait' | 'keep'): Promise<void> {
     const { models } = await this.#ports.health().catch((): Health => NOTHING) // the client is disposed of
     if (this.#state === 'visible') return
-    for (const { id, state, sleep } of models) {
+    for (const { id, state, sleep, waiting } of models) {
       if (sleep !== undefined || state === 'asleep' || state === 'failed') continue
+      // Somebody has just woken it, and waits.
+      if (running === 'wait' && (waiting > 0 || state !== 'ready')) continue
       this.#asleep.add(id)
       const { level } = this.#options
       void this.#ports.sleep(id, { level, running, arriving: 'wake' }).catch(ignoreUnloaded)

@@ -86,7 +86,7 @@ class Harness {
       kvBudgetBytes,
       kvType,
     }
-    const { runner, name, ...facts } = await this.#device.createRunner(
+    const { runner, name, isAwaitingDevice: _, ...facts } = await this.#device.createRunner(
       graph,
       files,
       wanted,
