@@ -8,6 +8,7 @@ import { longestRightChunk } from './chunk-check.ts'
 import { gpuFacts } from './gpu-facts.ts'
 import type { GpuMode } from './gpu-messages.ts'
 import { GpuRunner } from './gpu-runner.ts'
+import { placementProblem } from './placement-problem.ts'
 
 const PRODUCTION: GpuMode = { inPlace: true, reduce: true }
 
@@ -54,6 +55,8 @@ export class GpuDevice {
     const reasons: string[] = []
     if (room.rows < most.rows)
       reasons.push(`${room.rows} answers at once, not ${most.rows}: the GPU has no room for more`)
+    const slow = placementProblem(runner.placement)
+    if (slow !== undefined) reasons.push(slow)
     const chunk = await longestRightChunk(runner)
     if (chunk < room.maxTokensPerStep) {
       runner.limitChunks(chunk)
