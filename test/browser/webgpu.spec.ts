@@ -55,7 +55,9 @@ test('a software GPU is not chosen; asked for, it gives the text of the CPU, alo
   await page.evaluate((name) => window.client.wake(name), NAME_ON_GPU)
   expect(await numDevices(page)).toBe(1)
 
-  // Lost in the middle of four streams, ten times in a row: three times the GPU comes back, then the CPU takes over, and the page lives.
+  // Lost while nothing runs, as by a laptop that slept, and in the middle of four streams, ten times in a row: three times the GPU comes back, then the CPU
+  // takes over, and the page lives.
+  await tell(page, 'destroy')
   expect(await ask(page, { losses: 10 })).toEqual(wanted)
   const info = await page.evaluate((name) => window.client.describe(name), NAME_ON_GPU)
   expect(info).toMatchObject({ runner: 'kernels', choice: { device: 'wasm', by: 'facts' } })

@@ -5,7 +5,7 @@ import type { ChosenRunner } from '../backend/chosen-runner.ts'
 
 /** So many losses in a row are answered with the GPU again; one more, and the model goes on on the CPU. */
 const MOST_LOSSES = 3
-/** Losses farther apart than this are not in a row. */
+/** Losses farther apart than this, from when the last one was made good, are not in a row. */
 const ROW_MS = 60_000
 
 export interface RunnerSource {
@@ -56,13 +56,13 @@ export class LastingRunner {
   async replace(loss: EngineError): Promise<ModelRunner> {
     const now = this.#source.now()
     this.#numLosses = now - this.#lastLossMs < ROW_MS ? this.#numLosses + 1 : 1
-    this.#lastLossMs = now
     this.#isReplacing = true
     try {
       await this.#chosen.runner.dispose()
       this.#chosen = await this.#again(loss)
     } finally {
       this.#isReplacing = false
+      this.#lastLossMs = this.#source.now()
     }
     return this.#chosen.runner
   }

@@ -2,6 +2,7 @@ import { EngineError } from '@tabserve/protocol'
 import { startOwnWorker } from '../../own-worker.ts'
 import type { GpuAnswer, GpuCall } from './gpu-messages.ts'
 import { GPU_WORKER_NAME } from './gpu-worker.ts'
+import { Patience } from './patience.ts'
 
 /** Compiling shaders on a slow adapter takes ten seconds; a worker that is wedged never answers. */
 const ANSWER_MS = 120_000
@@ -12,7 +13,10 @@ type Settled = Exclude<GpuAnswer, { type: 'failed' | 'lost' }>
 export class GpuLink {
   readonly #worker: Worker
   /** Who waits for an answer, in the order in which they asked. */
-  readonly #waiting: { resolve(answer: Settled): void; reject(error: Error): void; timer: number }[] = []
+  readonly #waiting: { resolve(answer: Settled): void; reject(error: Error): void }[] = []
+  readonly #patience = new Patience(ANSWER_MS, () =>
+    this.#lose(`nothing was heard of it for ${ANSWER_MS / 1000} seconds`),
+  )
   #lost: EngineError | undefined
   #hasLoaded = false
 
@@ -35,9 +39,7 @@ export class GpuLink {
   ask(call: GpuCall): Promise<Settled> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost)
     return new Promise((resolve, reject) => {
-      const silence = () => this.#lose(`nothing was heard of it for ${ANSWER_MS / 1000} seconds`)
-      const timer = setTimeout(silence, ANSWER_MS) as unknown as number // Node's types are around too
-      this.#waiting.push({ resolve, reject, timer })
+      if (this.#waiting.push({ resolve, reject }) === 1) this.#patience.heard(true)
       this.#worker.postMessage(call)
     })
   }
@@ -56,7 +58,7 @@ export class GpuLink {
     if (answer.type === 'lost') return this.#lose(answer.reason)
     const first = this.#waiting.shift()
     if (first === undefined) return
-    clearTimeout(first.timer)
+    this.#patience.heard(this.isAwaited)
     if (answer.type === 'loaded') this.#hasLoaded = true
     if (answer.type !== 'failed') return first.resolve(answer)
     const failure = answer.isOutOfMemory ? outOfMemory(answer.message) : new Error(answer.message)
@@ -69,10 +71,8 @@ export class GpuLink {
     if (this.#lost !== undefined) return
     this.#lost = new EngineError('device_lost', `The GPU device is gone: ${reason}.`, { cause })
     this.#worker.terminate()
-    for (const { reject, timer } of this.#waiting.splice(0)) {
-      clearTimeout(timer)
-      reject(this.#lost)
-    }
+    this.#patience.end()
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#lost)
   }
 }
 
