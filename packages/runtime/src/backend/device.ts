@@ -146,8 +146,11 @@ export class Device {
       const engines = { heap: () => this.#startHeap(), public: () => this.#startPublic() }
       return createForeign(engines, graph, files, wanted, options, onRead)
     }
-    if (wanted === 'webgpu')
+    if (wanted === 'webgpu') {
+      // The CPU may have to take over offline.
+      if (kernelsProblem(graph) === undefined) void this.#kernels.prepare()
       return creating(graph, this.#gpu.createRunner(graph, files, options, onRead, mode))
+    }
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
       if (problem === undefined) return this.#kernels.createRunner(graph, files, options, onRead)

@@ -38,7 +38,7 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
 
   onProgress({ type: 'load-progress', phase: 'warm-up' })
   try {
-    await warmUp(chosen.runner)
+    await warmUp(chosen.runner, choice.device === 'webgpu')
   } catch (cause) {
     await chosen.runner.dispose()
     const reason = cause instanceof Error ? cause.message : String(cause)
