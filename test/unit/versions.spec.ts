@@ -155,3 +155,22 @@ test('a model that turns out beyond the budget once it is loaded is unloaded aga
   expect(await loading).toMatchObject({ code: 'memory' })
   expect(host.loaded).toEqual(['m@1'])
 })
+
+test('a model that sleeps leaves its memory to others, and is refused when they have taken it', async () => {
+  const { clock, control } = await startControl({ budgetBytes: 2000 })
+  const load = async (id: string) => {
+    const loading = control.load(id, {})
+    loading.catch(() => {}) // whoever awaits it hears
+    await clock.advance(100)
+    return loading
+  }
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+  control.letGo('m@1', { level: 1, arriving: 'wake' }) // a request may bring it back at any time
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+  control.letGo('m@1', { level: 1, arriving: 'wait' })
+  await load('m@2')
+  expect(() => control.takeBack('m@1')).toThrow(expect.objectContaining({ code: 'memory' }))
+  await control.unload('m@2', false)
+  expect(control.takeBack('m@1')).toBe('m@1')
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+})
