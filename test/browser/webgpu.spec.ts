@@ -67,6 +67,7 @@ test('a software GPU is not chosen; asked for, it gives the text of the CPU, alo
   expect(failed).toBe(0)
   console.log(`${losses} losses, recovered in ${(recoveryMs / losses).toFixed(0)} ms each`)
 
+  await page.context().setOffline(false)
   // Neither the GPU comes back nor has the CPU room: one typed error each, and the page goes on when there is room again.
   await load(page, URL_ON_GPU, { device: 'webgpu', maxRunning: 4 })
   const failures = ask(page, { losses: 1, isLast: true })
