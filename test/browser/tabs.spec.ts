@@ -135,6 +135,37 @@ test('a leading tab that does not answer loses the engine, and follows when it w
   await expect.poll(() => leader.workers().length).toBe(0)
 })
 
+test('a model that one tab puts to sleep sleeps for all, also when the leading tab closes, until one of them wakes it', async ({
+  context,
+  site,
+}) => {
+  const [leader, follower, other] = (await openTabs(context, site.url, 3)) as [Page, Page, Page]
+  await load(leader)
+  const ask = (tab: Page) =>
+    tab.evaluate(
+      async (request) => (await window.client.generate({ ...request, maxTokens: 100 })).text,
+      REQUEST,
+    )
+  const whole = await ask(follower)
+  await leader.evaluate(() => window.client.sleep('stories@1'))
+  const waiting = ask(follower)
+  const state = (tab: Page) =>
+    tab.evaluate(async () => {
+      const [model] = (await window.client.health()).models
+      return { state: model?.state, sleep: model?.sleep, waiting: model?.waiting }
+    })
+  const sleep = { level: 1, arriving: 'wait' }
+  await expect.poll(() => state(other)).toEqual({ state: 'asleep', sleep, waiting: 1 })
+  await leader.close()
+  // The next leader has no worker for it, and starts none.
+  await expect
+    .poll(() => state(other))
+    .toEqual({ state: 'asleep', sleep: { ...sleep, level: 2 }, waiting: 1 })
+  await other.evaluate(() => window.client.wake('stories@1'))
+  expect(await waiting).toBe(whole)
+  expect(await ask(other)).toBe(whole)
+})
+
 test('a model goes when the last tab that loaded it unloads it, and what is forgotten stays so', async ({
   context,
   site,

@@ -5,6 +5,7 @@ import type {
   HeldModel,
   ModelInfo,
   RequestEvent,
+  SleepOptions,
 } from '../../packages/protocol/src/index.ts'
 import { EngineError } from '../../packages/protocol/src/index.ts'
 import type { FakeClock } from './fake-clock.ts'
@@ -46,6 +47,7 @@ export class FakeHost implements ModelHost {
   readonly #behaviours = new Map<string, Behaviour>()
   readonly #loaded = new Map<string, Set<(event: RequestEvent) => void>>()
   readonly #replicas = new Map<string, HeldModel['scaling']['replicas']>()
+  readonly #sleeping = new Map<string, SleepOptions | undefined>()
 
   constructor(clock: FakeClock) {
     this.#clock = clock
@@ -122,15 +124,22 @@ export class FakeHost implements ModelHost {
     this.#replicas.set(id, replicas)
   }
 
+  /** As the hub does when a page puts a model to sleep, or, with `undefined`, wakes it. */
+  putToSleep(id: string, sleep: SleepOptions | undefined): void {
+    this.#sleeping.set(id, sleep)
+  }
+
   held(): Promise<readonly HeldModel[]> {
     return Promise.resolve(
       this.loaded.map((id) => {
         const url = `https://models.test/${id.replace('@', '/')}/`
         const replicas = this.#replicas.get(id)
+        const sleep = this.#sleeping.get(id)
         return {
           info: this.#info(id, url),
           request: { url },
           scaling: replicas === undefined ? {} : { replicas },
+          ...(sleep === undefined ? {} : { sleep }),
         }
       }),
     )

@@ -2,7 +2,7 @@ import { expect, test } from 'playwright/test'
 import parsePrometheus from 'parse-prometheus-text-format'
 import { metricsOf } from '../../packages/client/src/telemetry/metrics.ts'
 import { prometheusText } from '../../packages/client/src/telemetry/prometheus.ts'
-import type { ModelInfo } from '../../packages/protocol/src/index.ts'
+import type { ModelInfo, SleepLevel } from '../../packages/protocol/src/index.ts'
 import { startEngine } from './fake-engine.ts'
 
 test("two requests are counted under vLLM's names, and a Prometheus parser reads the text", async () => {
@@ -26,6 +26,16 @@ test("two requests are counted under vLLM's names, and a Prometheus parser reads
     type: 'GAUGE',
     metrics: [{ value: '0', labels: { model_name: 'a "b" \\c', model_version: '1' } }],
   })
+  const states = (sleepLevel: SleepLevel | undefined) =>
+    metricsOf([{ info, stats: sleepLevel === undefined ? stats : { ...stats, sleepLevel } }])
+      .find(({ name }) => name === 'tabserve:engine_sleep_state')
+      ?.samples.flatMap(({ labels, value }) => (value === 1 ? labels['sleep_state'] : []))
+  expect([undefined, 0, 1, 2].map((level) => states(level as SleepLevel))).toEqual([
+    ['awake'],
+    ['paused'],
+    ['weights_offloaded'],
+    ['discard_all'],
+  ])
   expect(family('generation_tokens_total')).toMatchObject({ type: 'COUNTER', metrics: [{ value: '5' }] })
   expect(family('prompt_tokens_total').metrics[0]).toMatchObject({ value: '7' })
   expect(

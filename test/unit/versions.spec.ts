@@ -175,3 +175,23 @@ test('a model that turns out beyond the budget once it is loaded is unloaded aga
   expect(await loading).toMatchObject({ code: 'memory' })
   expect(host.loaded).toEqual(['m@1'])
 })
+
+test('a model that sleeps leaves its memory to others, and is refused when they have taken it', async () => {
+  const { clock, control, host } = await startControl({ budgetBytes: 2000 })
+  const load = async (id: string) => {
+    const loading = control.load(id, {})
+    loading.catch(() => {}) // whoever awaits it hears
+    await clock.advance(100)
+    return loading
+  }
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+  host.putToSleep('m@1', { level: 1, arriving: 'wake' }) // a request may bring it back at any time
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+  host.putToSleep('m@1', { level: 1, arriving: 'wait' })
+  await load('m@2')
+  await expect(control.checkWake('m@1')).rejects.toMatchObject({ code: 'memory' })
+  await control.unload('m@2', false)
+  expect(await control.checkWake('m@1')).toBe('m@1')
+  host.putToSleep('m@1', undefined)
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+})

@@ -4,6 +4,9 @@ import type { HostLoadOptions } from './control/model-host.ts'
 import type { HubOptions as EngineOptions } from './hub/hub.ts'
 import type { HubOptions } from './hugging-face.ts'
 import { HubRequests } from './hugging-face.ts'
+import type { WhenTight } from './hub/with-room.ts'
+import type { HiddenOptions } from './lifecycle/hidden-policy.ts'
+import { checkedHidden } from './lifecycle/hidden-policy.ts'
 import { checkedStorage } from './storage-options.ts'
 import { refuse } from './unknown-options.ts'
 
@@ -37,6 +40,16 @@ export interface ClientOptions {
   readonly memoryBudgetBytes?: number
   /** Where repositories of the Hugging Face hub come from. */
   readonly hub?: HubOptions
+  /**
+   * What models do while nobody sees the page. `keep`: they stay ready. Else they sleep after a while, but for requests that still run, and wake when the
+   * page is seen, or by a request. Not with `share`: other tabs may be in sight. Default `keep`.
+   */
+  readonly whenHidden?: 'keep' | HiddenOptions
+  /**
+   * What a load does where the machine has not enough memory. `fail`: it fails with `memory`. `sleep-idle`: models without a request are put to sleep,
+   * level 2, and it is tried once more; the next request wakes them. Default `fail`.
+   */
+  readonly whenTight?: WhenTight
 }
 
 /** `signal` stops the download, which fails with `aborted`; what had arrived is kept for the next try. */
@@ -56,17 +69,24 @@ export interface CheckedOptions {
   readonly broker: ClientOptions['broker']
   readonly memoryBudgetBytes: number | undefined
   readonly hub: HubRequests
+  /** `undefined`: they stay ready. */
+  readonly whenHidden: HiddenOptions | undefined
+  readonly whenTight: WhenTight
 }
 
 /** Throws `bad_request`. */
 export function checkedOptions(options: ClientOptions): CheckedOptions {
   const { worker, assets, threads, hangTimeoutMs, storage, share = false, broker, ...onPage } = options
-  const { memoryBudgetBytes, hub, ...unknown } = onPage
+  const { memoryBudgetBytes, hub, whenHidden = 'keep', whenTight = 'fail', ...unknown } = onPage
   refuse(unknown, 'createClient')
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
     throw wrong('threads', threads, 'a whole number from 1 to 64')
   if (hangTimeoutMs !== undefined && !(typeof hangTimeoutMs === 'number' && hangTimeoutMs > 0))
     throw wrong('hangTimeoutMs', hangTimeoutMs, 'a number above 0')
+  if (whenTight !== 'fail' && whenTight !== 'sleep-idle')
+    throw wrong('whenTight', whenTight, "'fail' or 'sleep-idle'")
+  if (whenHidden !== 'keep' && share)
+    throw new EngineError('bad_request', 'whenHidden would put other tabs to sleep: leave it out, or share.')
   if (memoryBudgetBytes !== undefined && !(memoryBudgetBytes >= 0))
     throw wrong('memoryBudgetBytes', memoryBudgetBytes, 'a number of bytes')
   return {
@@ -81,6 +101,8 @@ export function checkedOptions(options: ClientOptions): CheckedOptions {
     broker: share ? broker : undefined,
     memoryBudgetBytes,
     hub: new HubRequests(hub),
+    whenHidden: whenHidden === 'keep' ? undefined : checkedHidden(whenHidden),
+    whenTight,
   }
 }
 

@@ -4,6 +4,7 @@ import type {
   ModelHealth,
   ModelInfo,
   ModelStats,
+  SleepOptions,
   TokenizeRequest,
   VersionPolicy,
 } from '@tabserve/protocol'
@@ -34,6 +35,9 @@ import { OwnHost, disposed } from './hub/host.ts'
 import { HostedModels } from './hub/hosted-models.ts'
 import { TabHost } from './hub/tabs/tab-host.ts'
 import type { ModelAddress } from './hugging-face.ts'
+import type { HiddenOptions } from './lifecycle/hidden-policy.ts'
+import { HiddenPolicy } from './lifecycle/hidden-policy.ts'
+import { watchPage } from './lifecycle/page-events.ts'
 import { fetchIndex } from './index-source.ts'
 import type { ModelSource } from './model-source.ts'
 import { loadedFrom, sourceRequest } from './model-source.ts'
@@ -67,6 +71,7 @@ export class Client {
   readonly #hosted: HostedModels
   readonly #control: ControlPlane
   readonly #grants: Grant[] = []
+  #stopFollowing = () => {}
 
   /** Starts a worker, or joins the tabs that share one. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
@@ -79,8 +84,8 @@ export class Client {
   private constructor(options: CheckedOptions, host: Host) {
     this.#options = options
     this.#host = host
-    this.#hosted = new HostedModels(host)
-    const { memoryBudgetBytes } = options
+    const { memoryBudgetBytes, whenHidden, whenTight } = options
+    this.#hosted = new HostedModels(host, whenTight)
     this.#control = new ControlPlane({
       host: this.#hosted,
       clock: systemClock,
@@ -91,6 +96,7 @@ export class Client {
       rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
     })
     this.models = new Models(host, options.hub)
+    if (whenHidden !== undefined && 'document' in globalThis) this.#followPage(whenHidden)
   }
 
   /** Cores, threads and isolation, as the first worker found them. */
@@ -197,6 +203,24 @@ export class Client {
     return this.#host.call((api) => api.scale(id, replicas))
   }
 
+  /**
+   * Puts a model to sleep; resolves when it sleeps. Level 0 pauses it, 1 (the default) gives back device memory, session and KV, 2 ends its workers, too. By default
+   * running requests end first and those that arrive wait for `wake`: see `SleepOptions`. Where tabs share an engine it sleeps for all of them. Throws `bad_request`.
+   */
+  async sleep(model: string, options: SleepOptions = {}): Promise<ModelHealth> {
+    const id = this.#control.directory.resolve(model)
+    return this.#host.call((api) => api.sleep(id, options))
+  }
+
+  /**
+   * Brings a model back that sleeps, for whatever reason, out of the store: it answers as before. Harmless when it does not sleep. Throws `memory` where
+   * others have taken its place, or what keeps it from starting.
+   */
+  async wake(model: string): Promise<ModelHealth> {
+    const id = await this.#control.checkWake(model)
+    return this.#host.call((api) => api.wake(id))
+  }
+
   /** Whether anything can be asked, and how each model and each of its workers is. */
   health(): Promise<Health> {
     return this.#host.call((api) => api.health())
@@ -273,6 +297,7 @@ export class Client {
 
   /** Ends the workers and frees everything; running requests end with `engine_lost`. With `share` the engine goes on in another tab, where there is one. */
   dispose(): void {
+    this.#stopFollowing()
     this.#hosted.failAll(disposed())
     for (const grant of this.#grants.splice(0)) grant.revoke()
     this.#host.dispose()
@@ -281,6 +306,20 @@ export class Client {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  #followPage(options: HiddenOptions): void {
+    const policy = new HiddenPolicy(options, {
+      clock: systemClock,
+      health: () => this.health(),
+      sleep: (model, how) => this.sleep(model, how),
+      wake: (model) => this.wake(model),
+    })
+    const stopWatching = watchPage({ document, window }, (state) => policy.take(state))
+    this.#stopFollowing = () => {
+      stopWatching()
+      policy.stop()
+    }
   }
 }
 

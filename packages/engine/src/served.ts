@@ -17,8 +17,11 @@ export interface Served {
   stats(): ModelStats
   /** What runs it now: that changes when a device is lost. */
   facts(): RunnerFacts
-  /** Whether another runner is being made in place of a lost one: no step is computed meanwhile. */
-  readonly isRecovering: boolean
+  /**
+   * Whether it waits for a device, which it watches itself: for a step on a GPU, or for another runner in place of a lost one. Nobody else is to take it
+   * for stuck meanwhile.
+   */
+  readonly isAwaitingDevice: boolean
   resetPrefixCache(): void
   /** Ends every request with `engine_lost` and frees the model. */
   dispose(): Promise<void>

@@ -4,6 +4,7 @@ import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest, TokenizeRequest } from './request.ts'
+import type { SleepLevel } from './sleep.ts'
 import type { SplitChoice } from './split-choice.ts'
 import type { ModelStats } from './stats.ts'
 import type { ToolParserName } from './tool.ts'
@@ -26,6 +27,10 @@ export interface EngineApi extends ModelsApi {
   resetPrefixCache(model: string): Promise<Answer<null>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
+  /** Gives a model's session, device memory and KV back, and keeps what waking is fast with. Running requests end with `engine_lost`. */
+  sleep(model: string): Promise<Answer<null>>
+  /** Makes a model that sleeps serve again, out of the store; harmless when it does not sleep. */
+  wake(model: string): Promise<Answer<ModelInfo>>
   /**
    * Starts a request; everything it says comes on `port`. Resolves once its last word is said. `isCancelled`: it was cancelled before it was sent;
    * it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for. @param id names it for `cancel`.
@@ -33,6 +38,8 @@ export interface EngineApi extends ModelsApi {
   submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
   /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
   cancel(id: string): Promise<void>
+  /** Ends a request without a last word: whoever asked asks again. Harmless when it has ended. */
+  putOff(id: string): Promise<void>
   /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
   pulse(): Promise<Pulse>
 }
@@ -160,6 +167,8 @@ export interface ModelInfo {
   readonly runner: RunnerName
   /** Why `auto` did not choose a better one, or what it does not do right on this machine; of a foreign graph, what was found in it. */
   readonly runnerReason?: string
+  /** How deep it sleeps; absent: it is awake. The rest is then as it was. */
+  readonly sleepLevel?: SleepLevel
   /** The device, and why. It changes when the GPU is lost for good. */
   readonly choice: DeviceChoice
   /** Which nodes run on the GPU and which do not, where the model runs there. */

@@ -1,5 +1,6 @@
 import type { LoadRequest, ModelInfo } from './api.ts'
 import type { FixedScaling } from './hub.ts'
+import type { SleepOptions } from './sleep.ts'
 
 /** What a tab says to the broker, a shared worker that all tabs of an origin reach, because ports cannot be handed from tab to tab. */
 export type BrokerCommand =
@@ -26,4 +27,6 @@ export interface HeldModel {
   readonly info: ModelInfo
   readonly request: LoadRequest
   readonly scaling: FixedScaling
+  /** Absent: it is awake. */
+  readonly sleep?: SleepOptions
 }

@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'model_not_found' // nothing answers at the model's address, or the folder lacks a file
   | 'access_denied' // the model is private or gated: the server wants a token, or another one
   | 'model_not_loaded' // a request names a model that this worker does not hold
+  | 'model_asleep' // the model was put to sleep, and requests are not to wait for it
   | 'bad_model' // the folder is there but is not a model that we can run
   | 'integrity' // a file's bytes are not what the manifest promises
   | 'network' // the download was cut, refused or timed out

@@ -1,7 +1,10 @@
 import type { FinishReason } from './event.ts'
+import type { SleepLevel } from './sleep.ts'
 
 /** What one loaded model is doing and has done since it was loaded. Counters only grow. */
 export interface ModelStats {
+  /** How deep the model sleeps; absent: it is awake. */
+  readonly sleepLevel?: SleepLevel
   /** Requests' answers that hold a place in the KV cache. */
   readonly running: number
   /** Answers that wait for one. */

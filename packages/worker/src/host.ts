@@ -58,9 +58,17 @@ export function startWorker(): void {
           .clearCache(url)
           .then(() => null),
       ),
+    sleep: (model) =>
+      answer('backend_failed', () =>
+        ready()
+          .sleep(model)
+          .then(() => null),
+      ),
+    wake: (model) => answer('backend_failed', () => ready().wake(model)),
     submit: (request, port, id, isCancelled) =>
       requests.open(id, port, (emit) => ready().submit(request, emit), isCancelled),
     cancel: async (id) => requests.cancel(id),
+    putOff: async (id) => requests.putOff(id),
     pulse: async () => server?.pulse() ?? { busy: false, progress: 0 },
   }
   expose(api)

@@ -13,13 +13,16 @@ import type {
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
-import type { LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
+import type { LoadableModel, LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
 import { Device, Mutex, TASKS } from '@tabserve/runtime'
 
 interface Entry {
   /** But for what may change: see `infoOf`. */
   readonly info: ModelInfo
-  readonly model: LoadedModel
+  /** `undefined` while it sleeps. */
+  model: LoadedModel | undefined
+  /** Makes the model anew, out of the store. */
+  readonly revive: () => Promise<LoadedModel>
 }
 
 /** The models of one worker: loads them, finds the one that a request names, lets them go. */
@@ -49,7 +52,26 @@ export class Server {
     return this.#turns.run(async () => {
       const { info, model } = this.#find(id)
       this.#models.delete(info.id)
-      await model.served.dispose()
+      await model?.served.dispose()
+    })
+  }
+
+  /** Frees a model and keeps its place; running requests end with `engine_lost`. Throws `model_not_loaded`. */
+  sleep(id: string): Promise<void> {
+    return this.#turns.run(async () => {
+      const entry = this.#find(id)
+      const { model } = entry
+      entry.model = undefined
+      await model?.served.dispose()
+    })
+  }
+
+  /** Makes a model that sleeps serve again. Throws `model_not_loaded`, or what keeps it from being made. */
+  wake(id: string): Promise<ModelInfo> {
+    return this.#turns.run(async () => {
+      const entry = this.#find(id)
+      entry.model ??= await entry.revive()
+      return infoOf(entry)
     })
   }
 
@@ -64,27 +86,27 @@ export class Server {
 
   /** Throws `model_not_loaded`. */
   stats(id: string): ModelStats {
-    return this.#find(id).model.served.stats()
+    return this.#awake(id).stats()
   }
 
   /** Throws `model_not_loaded` or `bad_request`. */
   tokenize(request: TokenizeRequest): readonly number[] {
-    return this.#find(request.model).model.served.tokenize(request)
+    return this.#awake(request.model).tokenize(request)
   }
 
   /** Throws `model_not_loaded` or `bad_request`. */
   tokenTexts(id: string, tokens: readonly number[]): readonly string[] {
-    return this.#find(id).model.served.tokenTexts(tokens)
+    return this.#awake(id).tokenTexts(tokens)
   }
 
   /** How far everything is, for whoever watches over this worker. */
   pulse(): Pulse {
-    const served = [...this.#models.values()].map(({ model }) => model.served)
+    const served = [...this.#models.values()].flatMap(({ model }) => model?.served ?? [])
     const stats = served.map((each) => each.stats())
-    // Who waits for another runner waits as a load does: nothing is stuck.
-    const isRecovering = served.some((each) => each.isRecovering)
+    // The GPU's link knows when that is silent for too long, and brings it back; this worker could only be ended.
+    const isAwaiting = served.some((each) => each.isAwaitingDevice)
     return {
-      busy: !isRecovering && stats.some(({ running, waiting }) => running + waiting > 0),
+      busy: !isAwaiting && stats.some(({ running, waiting }) => running + waiting > 0),
       progress: stats.reduce(
         (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
         0,
@@ -94,7 +116,7 @@ export class Server {
 
   /** Throws `model_not_loaded`. */
   resetPrefixCache(id: string): void {
-    this.#find(id).model.served.resetPrefixCache()
+    this.#awake(id).resetPrefixCache()
   }
 
   clearCache(url?: string): Promise<void> {
@@ -103,7 +125,7 @@ export class Server {
 
   /** Hands a request to its model. Throws `model_not_loaded`; everything else is said through `emit`. */
   submit(request: GenerateRequest, emit: Emit): Cancel {
-    return this.#find(request.model).model.served.submit(request, emit)
+    return this.#awake(request.model).submit(request, emit)
   }
 
   async #load(
@@ -114,8 +136,11 @@ export class Server {
     const { url, files, hub, refresh = false } = request
     const source = files !== undefined ? { files } : (hub ?? { url })
     const opened = await this.#repository.open(source, { signal, onProgress, refresh })
-    const { manifest } = opened
-    const { served, report, cache, ...facts } = await this.#make(opened, request, onProgress)
+    const { manifest, address, files: openedFiles } = opened
+    const reopen = () => this.#reopen(opened, request.hub ?? { url: address })
+    const make = (files: ModelFiles, onProgress: (progress: LoadProgress) => void) =>
+      this.#make({ address, manifest, files, reopen }, request, onProgress)
+    const { served, report, cache, ...facts } = await make(openedFiles, onProgress)
     const fetched = await this.#finish(opened, served)
     const info: ModelInfo = {
       ...facts,
@@ -127,25 +152,22 @@ export class Server {
       load: { ...fetched, ...report },
     }
     const replaced = this.#models.get(info.id)
-    this.#models.set(info.id, { info, model: { served, report, ...facts } })
-    await replaced?.model.served.dispose()
+    const revive = async () => make(await reopen(), () => {})
+    this.#models.set(info.id, { info, model: { served, report, ...facts }, revive })
+    await replaced?.model?.served.dispose()
     return info
   }
 
   async #make(
-    opened: OpenedModel,
+    { address, ...model }: LoadableModel & Pick<OpenedModel, 'address'>,
     request: LoadRequest,
     onProgress: (progress: LoadProgress) => void,
   ): Promise<LoadedModel> {
     try {
-      const { manifest, files } = opened
-      const reopen = () => this.#reopen(opened, request.hub ?? { url: opened.address })
-      const model = { manifest, files, reopen }
-      return await TASKS[manifest.task](model, this.device, request, onProgress)
+      return await TASKS[model.manifest.task](model, this.device, request, onProgress)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
-      if (error instanceof EngineError && error.code === 'bad_model')
-        await this.#repository.clear(opened.address)
+      if (error instanceof EngineError && error.code === 'bad_model') await this.#repository.clear(address)
       throw error
     }
   }
@@ -171,9 +193,17 @@ export class Server {
   #find(id: string): Entry {
     return findModel(this.#models, id)
   }
+
+  /** Throws `model_not_loaded`, `model_asleep`. */
+  #awake(id: string): LoadedModel['served'] {
+    const { info, model } = this.#find(id)
+    if (model !== undefined) return model.served
+    throw new EngineError('model_asleep', `${info.id} sleeps: wake it first.`)
+  }
 }
 
 function infoOf({ info, model }: Entry): ModelInfo {
+  if (model === undefined) return info
   const { runnerReason: _, placement: __, ...lasting } = info
   return { ...lasting, ...model.served.facts() }
 }

@@ -6,7 +6,7 @@ import type { Clock } from './clock.ts'
 import type { AskRemote, Listener } from './dispatcher.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { Held } from './memory-budget.ts'
-import { checkRoom, heldOf, leastReplicas, modelBytes } from './memory-budget.ts'
+import { checkRoom, hasGivenBack, heldOf, leastReplicas, modelBytes } from './memory-budget.ts'
 import type { VersionStatus } from './model-directory.ts'
 import { ModelDirectory } from './model-directory.ts'
 import type { HostLoadOptions, HostSource, ModelHost } from './model-host.ts'
@@ -112,6 +112,14 @@ export class ControlPlane {
     const { memoryBudgetBytes } = this.#ports
     if (info !== undefined && memoryBudgetBytes !== Infinity)
       checkRoom(id, modelBytes(info) * replicas, await this.#besides(id, info.url), memoryBudgetBytes)
+    return id
+  }
+
+  /** Gives the id of a model that is to wake. Throws `memory` where what it gave back does not fit any more. */
+  async checkWake(name: string): Promise<string> {
+    const id = this.directory.resolve(name)
+    const found = (await this.#ports.host.held()).find(({ info }) => info.id === id)
+    if (found !== undefined && hasGivenBack(found)) await this.checkScale(id, leastReplicas(found.scaling))
     return id
   }
 
@@ -238,7 +246,8 @@ export class ControlPlane {
   /** What is loaded but for one model, which may be known by its address only; by other tabs too. */
   async #besides(id: string, url: string): Promise<Held[]> {
     const all = await this.#ports.host.held()
-    return all.filter(({ info }) => info.id !== id && info.url !== url).map(heldOf)
+    const others = all.filter(({ info }) => info.id !== id && info.url !== url)
+    return others.filter((held) => !hasGivenBack(held)).map(heldOf)
   }
 
   #refuseMoving(alias: string): void {

@@ -17,6 +17,11 @@ export function heldOf({ info, scaling }: HeldModel): Held {
   return { id: info.id, bytes: modelBytes(info) * leastReplicas(scaling) }
 }
 
+/** Whether a model sleeps so that others may have its memory: nothing but `wake` brings it back. */
+export function hasGivenBack({ sleep }: HeldModel): boolean {
+  return sleep !== undefined && (sleep.level ?? 1) > 0 && sleep.arriving !== 'wake'
+}
+
 /** A loaded model, all its replicas together. */
 export interface Held {
   readonly id: string

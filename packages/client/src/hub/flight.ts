@@ -5,6 +5,7 @@ import type {
   RequestCommand,
   RequestEvent,
   ResumedAnswer,
+  SubmitEnd,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { handOver } from './link.ts'
@@ -27,6 +28,8 @@ export class Flight {
   readonly #take: (event: RequestEvent) => void
   readonly #id: string
   readonly #submitted = performance.now()
+  /** It was under way before, and goes on with what it has said. */
+  #isResumed = false
   /** Tokens that each answer has said. */
   readonly #said: number[][]
   #firstTokenMs: number | undefined
@@ -73,27 +76,29 @@ export class Flight {
         if (!isLost(error) || this.#numReplays >= MOST_REPLAYS)
           return this.#end({ type: 'error', error: toWireError(error, 'bad_request') })
         this.#numReplays++
+        this.#isResumed = true
       }
     }
   }
 
-  /** One worker. Throws `engine_lost` when it died, and what else keeps the request from it. */
+  /** One worker, to the end or until the model goes to sleep. Throws `engine_lost` when it died, and what else keeps the request from it. */
   async #fly(): Promise<void> {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     try {
-      const over = new Promise<void>((resolve) => {
+      const over = new Promise<SubmitEnd>((resolve) => {
         port1.onmessage = ({ data }: MessageEvent<RequestEvent>) => {
           if (this.#port !== port1 || this.#isOver) return
           this.#hear(data)
-          if (this.#isOver) resolve()
+          if (this.#isOver) resolve('over')
         }
       })
       // The worker answers `submit` when it has said everything; but what it said comes on another port, perhaps later.
       const answered = this.#host.call((api) =>
         api.submit(this.#onward(), handOver(port2), this.#id, this.#isCancelled),
       )
-      await Promise.race([over, answered.then(() => over)])
+      const end = await Promise.race([over, answered.then((end) => (end === 'again' ? end : over))])
+      if (end === 'again') this.#isResumed = true
     } finally {
       port1.close()
     }
@@ -108,7 +113,7 @@ export class Flight {
 
   /** The request as the next worker gets it. */
   #onward(): GenerateRequest {
-    if (this.#numReplays === 0) return this.#request
+    if (!this.#isResumed) return this.#request
     const { queueTimeoutMs, timeoutMs, ...request } = this.#request
     const left = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - this.#elapsedMs()) }
     const hasBegun = this.#said.some((tokens) => tokens.length > 0)
@@ -126,7 +131,7 @@ export class Flight {
     if (this.#isOver) return
     this.#isOver = true
     this.#port?.close()
-    this.#take(event.type === 'finish' && this.#numReplays > 0 ? { ...event, timing: this.#timing() } : event)
+    this.#take(event.type === 'finish' && this.#isResumed ? { ...event, timing: this.#timing() } : event)
   }
 
   /** Cancelled where no worker can say so. */

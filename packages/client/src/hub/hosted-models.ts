@@ -12,14 +12,18 @@ import { withPort } from '../with-port.ts'
 import { Flights } from './flights.ts'
 import type { Host } from './host.ts'
 import { handOver } from './link.ts'
+import type { WhenTight } from './with-room.ts'
+import { withRoom } from './with-room.ts'
 
 /** The models of a host, this tab's or another's, as the control plane sees them. */
 export class HostedModels implements ModelHost {
   readonly #host: Host
+  readonly #whenTight: WhenTight
   readonly #flights: Flights
 
-  constructor(host: Host) {
+  constructor(host: Host, whenTight: WhenTight) {
     this.#host = host
+    this.#whenTight = whenTight
     this.#flights = new Flights(host)
   }
 
@@ -39,8 +43,10 @@ export class HostedModels implements ModelHost {
       ...(replicas === undefined ? {} : { replicas }),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     }
-    return withPort(onProgress, signal, (port) =>
-      this.#host.call((api) => api.load(request, scaling, handOver(port))),
+    return withRoom(this.#host, this.#whenTight, () =>
+      withPort(onProgress, signal, (port) =>
+        this.#host.call((api) => api.load(request, scaling, handOver(port))),
+      ),
     )
   }
 

@@ -10,6 +10,8 @@ import type {
   ModelStats,
   Scaling,
   SplitChoice,
+  SleepOptions,
+  SubmitEnd,
   TokenizeRequest,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
@@ -64,15 +66,20 @@ export class Hub {
 
   /** What is loaded: for the tab that takes over, and for memory budgets. */
   held(): readonly HeldModel[] {
-    return [...this.#models.values()].map(({ info, request, scaling }) => ({ info, request, scaling }))
+    return [...this.#models.values()].map(({ info, request, scaling, sleeping }) => ({
+      info,
+      request,
+      scaling,
+      ...(sleeping === undefined ? {} : { sleep: sleeping }),
+    }))
   }
 
-  /** Takes up what another tab held; the models load in the background, and requests for them wait. */
+  /** Takes up what another tab held; the models that are awake load in the background, and requests for them wait. */
   restore(held: readonly HeldModel[]): void {
-    for (const { info, request, scaling } of held) {
+    for (const { info, request, scaling, sleep } of held) {
       const set = this.#setOf({ ...request, refresh: false }, scaling, info.split)
       this.#models.set(info.id, set)
-      set.restore(info)
+      set.restore(info, sleep)
     }
   }
 
@@ -116,6 +123,16 @@ export class Hub {
   async scale(model: string, replicas: number): Promise<ModelHealth> {
     checkReplicas('replicas', replicas, 0)
     return this.#find(model).scale(replicas)
+  }
+
+  /** Throws `model_not_loaded`, `bad_request`. */
+  async sleep(model: string, options: SleepOptions): Promise<ModelHealth> {
+    return this.#find(model).sleep(options)
+  }
+
+  /** Throws `model_not_loaded`, or what keeps a replica from starting. */
+  async wake(model: string): Promise<ModelHealth> {
+    return this.#find(model).wake()
   }
 
   list(): Promise<readonly ModelInfo[]> {
@@ -162,12 +179,17 @@ export class Hub {
   }
 
   /** Has a request answered; see `HubApi.submit`. @param id unique among all requests of this hub. */
-  async submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void> {
+  async submit(
+    request: GenerateRequest,
+    port: MessagePort,
+    id: string,
+    isCancelled: boolean,
+  ): Promise<SubmitEnd> {
     const abort = new AbortController()
     if (isCancelled) abort.abort()
     this.#aborts.set(id, abort)
     try {
-      await this.#find(request.model).submit(request, port, id, abort.signal)
+      return await this.#find(request.model).submit(request, port, id, abort.signal)
     } finally {
       this.#aborts.delete(id)
     }

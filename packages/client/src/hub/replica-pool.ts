@@ -100,6 +100,15 @@ export class ReplicaPool {
     return replica
   }
 
+  /** Lets no request near any of them; those that are ready keep everything, others end. */
+  rest(): void {
+    for (const replica of this.#replicas) {
+      if (replica.state === 'ready') replica.rest()
+      else if (replica.state !== 'asleep' && replica.state !== 'draining') replica.dispose('its model sleeps')
+    }
+    this.changed()
+  }
+
   /** Ends every one at once. */
   dispose(reason: string): void {
     for (const replica of this.#replicas) replica.dispose(reason)

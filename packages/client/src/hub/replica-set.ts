@@ -5,9 +5,12 @@ import type {
   ModelHealth,
   ModelInfo,
   ModelStats,
+  SleepLevel,
+  SleepOptions,
   SplitChoice,
+  SubmitEnd,
 } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, resolveSleep } from '@tabserve/protocol'
 import { modelHealth } from './model-health.ts'
 import { beginningsOf } from './prefix-homes.ts'
 import type { Replica } from './replica.ts'
@@ -16,7 +19,7 @@ import { ReplicaQueue } from './replica-queue.ts'
 import { withoutWait } from './request-deadline.ts'
 import { refuseReplicasOnGpu } from './resolve-scaling.ts'
 import { Scaler } from './scaler.ts'
-import { emptyStats, sumStats } from './sum-stats.ts'
+import { countersOf, emptyStats, sumStats } from './sum-stats.ts'
 import type { WorkerLink } from './worker-link.ts'
 
 export interface ReplicaSetOptions {
@@ -37,6 +40,12 @@ export class ReplicaSet {
   readonly #pool: ReplicaPool
   readonly #queue: ReplicaQueue
   #info: ModelInfo | undefined
+  /** Put to sleep, or on the way there: no request reaches a replica. */
+  #sleep: ModelHealth['sleep']
+  /** Counters of what was given back in sleep. */
+  #past = emptyStats()
+  /** What came of the choice of the device, for replicas. */
+  #note: string | undefined
   /** Why nothing more is answered. */
   #end: EngineError | undefined
 
@@ -47,7 +56,7 @@ export class ReplicaSet {
     this.#pool = new ReplicaPool({
       request,
       startWorker: (numReplicas) => options.startWorker(numReplicas, split?.threads),
-      onLoaded: (info) => (this.#info = info),
+      onLoaded: (info) => (this.#info = this.#withNote(info)),
     })
     this.#queue = new ReplicaQueue(this.#pool.changes)
     this.#scaler = new Scaler(options.scaling, {
@@ -68,6 +77,11 @@ export class ReplicaSet {
     return this.#scaler.scaling
   }
 
+  /** How it sleeps; `undefined` while it is awake. */
+  get sleeping(): SleepOptions | undefined {
+    return this.#sleep
+  }
+
   /** How many replicas there are to be. */
   get wanted(): number {
     return this.#pool.wanted
@@ -82,10 +96,12 @@ export class ReplicaSet {
 
   /** As it runs now: a GPU that was lost for good has left it to the CPU. */
   async current(): Promise<ModelInfo> {
-    const { info, worker } = this
+    const { info } = this
+    if (this.#sleep !== undefined) return { ...info, sleepLevel: this.#sleep.level }
+    const worker = this.#pool.ready[0]?.worker
     if (info.choice.device !== 'webgpu' || worker === undefined) return info
     try {
-      this.#info = await worker.link.call((api) => api.describe(info.id))
+      this.#info = this.#withNote(await worker.link.call((api) => api.describe(info.id)))
     } catch (error) {
       // Its worker died or let the model go meanwhile: what it said last counts.
       if (!(error instanceof EngineError)) throw error
@@ -93,9 +109,9 @@ export class ReplicaSet {
     return this.info
   }
 
-  /** The worker of a replica that answers. */
+  /** The worker of one of its replicas. */
   get worker(): WorkerLink | undefined {
-    return this.#pool.ready[0]?.worker
+    return this.#pool.all.find(({ worker }) => worker !== undefined)?.worker
   }
 
   /** Loads the first replica, and then those that are there from the start. @param port where the load tells of itself. */
@@ -107,21 +123,29 @@ export class ReplicaSet {
       this.dispose('its model could not be loaded')
       throw error
     }
+    this.#keepOneOnGpu()
     // The others find the weights in the store.
-    if (awake > 1) await this.#pool.reach(awake)
-    this.#scaler.start(this.#info.maxRunning)
+    if (this.#scaler.awake > 1) await this.#pool.reach(this.#scaler.awake)
+    this.#scaler.start(this.info.maxRunning)
     return this.info
   }
 
   /** Takes up a model that another tab had loaded, known by what it said of itself. Loads in the background. */
-  restore(info: ModelInfo): void {
+  restore(info: ModelInfo, sleep: SleepOptions | undefined): void {
     this.#info = info
+    if (sleep !== undefined) {
+      // No worker holds anything of it here.
+      this.#sleep = { level: 2, arriving: resolveSleep(sleep).arriving }
+      return
+    }
     this.#pool.want(this.#scaler.awake)
     this.#scaler.start(info.maxRunning)
   }
 
   /** Resolves when as many replicas are there as wanted and no others. Throws what keeps a replica from starting. */
   async scale(wanted: number): Promise<ModelHealth> {
+    if (this.#sleep !== undefined)
+      throw new EngineError('model_asleep', `${this.info.id} sleeps: wake it first.`)
     if (this.info.choice.device === 'webgpu') {
       const { choice } = await this.current()
       if (choice.device === 'webgpu') refuseReplicasOnGpu(wanted)
@@ -131,8 +155,41 @@ export class ReplicaSet {
     return this.health()
   }
 
-  /** Resolves when the request's last word is said. Throws `engine_lost` when its worker died before, `aborted` when the signal fired while it waited. */
-  async submit(request: GenerateRequest, port: MessagePort, id: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Lets no request near a replica any more, has those that run end or wait, and gives back what the level says. One that sleeps deeper goes on doing so.
+   * Resolves early when somebody wakes it. Throws `bad_request`.
+   */
+  async sleep(options: SleepOptions): Promise<ModelHealth> {
+    const { level, running, arriving } = resolveSleep(options)
+    const deeper = this.#sleep?.level ?? 0
+    const sleep = (this.#sleep = { level: deeper > level ? deeper : level, arriving })
+    this.#scaler.stop()
+    this.#pool.rest()
+    if (running !== 'wait') for (const replica of this.#pool.all) replica.endRequests(running)
+    await this.#pool.changes.until(
+      () => this.#sleep !== sleep || this.#pool.all.every(({ numRequests }) => numRequests === 0),
+    )
+    if (this.#sleep === sleep) await this.#giveBack(sleep.level)
+    return this.health()
+  }
+
+  /** Resolves once it answers requests; also of one that has no replica because nobody asked for it. Throws what keeps it from being made. */
+  async wake(): Promise<ModelHealth> {
+    this.#sleep = undefined
+    const wanted = Math.max(this.#scaler.awake, this.#pool.wanted)
+    for (const replica of this.#pool.all) void replica.wake(this.info.id)
+    await this.#pool.reach(wanted)
+    this.#scaler.start(this.info.maxRunning)
+    return this.health()
+  }
+
+  /** Resolves when the request's last word is said, or with `again` where it was put off. Throws `engine_lost` when its worker died before, `aborted` when the signal fired while it waited. */
+  async submit(
+    request: GenerateRequest,
+    port: MessagePort,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<SubmitEnd> {
     const submitted = performance.now()
     const beginnings = beginningsOf(request)
     // At once where one is ready: the next request of this moment must see the queue that this one makes.
@@ -142,7 +199,7 @@ export class ReplicaSet {
     try {
       this.#scaler.look()
       const left = withoutWait(request, performance.now() - submitted)
-      await replica.run({ ...left, model: this.info.id }, port, id, signal.aborted)
+      return await replica.run({ ...left, model: this.info.id }, port, id, signal.aborted)
     } finally {
       signal.removeEventListener('abort', cancel)
       this.#scaler.look()
@@ -151,25 +208,28 @@ export class ReplicaSet {
 
   /** One of its workers; wakes one where there is none. Throws as `submit` does. */
   async anyWorker(): Promise<WorkerLink> {
-    const replica = this.#pool.pick([]) ?? (await this.#awaitReplica({}, [], new AbortController().signal))
+    const holder = this.#pool.all.find(({ holder }) => holder !== undefined)?.holder
+    if (holder !== undefined) return holder
+    const replica = await this.#awaitReplica({}, [], new AbortController().signal)
     if (replica.worker === undefined) throw new Error('a replica that is ready has no worker')
     return replica.worker
   }
 
   async stats(): Promise<ModelStats> {
-    const all = await Promise.all(this.#pool.all.map((replica) => replica.stats(this.info.id)))
-    return all.filter((stats) => stats !== undefined).reduce(sumStats, emptyStats())
+    const stats = await this.#liveStats(this.#past)
+    return this.#sleep === undefined ? stats : { ...stats, sleepLevel: this.#sleep.level }
   }
 
   async resetPrefixCache(): Promise<void> {
     await Promise.all(
-      this.#pool.all.map(({ worker }) => worker?.link.call((api) => api.resetPrefixCache(this.info.id))),
+      this.#pool.all.map(({ holder }) => holder?.link.call((api) => api.resetPrefixCache(this.info.id))),
     )
   }
 
   health(): ModelHealth {
     const { all: replicas, wanted, problem } = this.#pool
-    return modelHealth({ info: this.info, replicas, wanted, waiting: this.#queue.length, problem })
+    const [info, sleep, waiting] = [this.info, this.#sleep, this.#queue.length]
+    return modelHealth({ info, replicas, wanted, waiting, sleep, problem })
   }
 
   /** Lets every request that is running end, and takes no more. */
@@ -199,28 +259,66 @@ export class ReplicaSet {
     this.#pool.dispose(reason)
   }
 
+  /** One GPU would compute for all replicas, and hold the weights once for each: where `auto` has chosen it there is one. */
+  #keepOneOnGpu(): void {
+    const { most } = this.#scaler
+    if (this.info.choice.device !== 'webgpu' || most === 1) return
+    this.#scaler.limit(1)
+    this.#note = `one replica, not up to ${most}: they would share the GPU; device: 'wasm' has more`
+    this.#info = this.#withNote(this.info)
+  }
+
+  /** The choice of the device says what else came of it. */
+  #withNote(info: ModelInfo): ModelInfo {
+    if (this.#note === undefined) return info
+    const { choice } = info
+    return { ...info, choice: { ...choice, reason: `${choice.reason}; ${this.#note}` } }
+  }
+
+  /** Of a model that is at rest. */
+  async #giveBack(level: SleepLevel): Promise<void> {
+    if (level === 0) return
+    this.#past = countersOf(await this.#liveStats(this.#past))
+    if (level === 2) return this.#pool.want(0)
+    await Promise.all(this.#pool.all.map((replica) => replica.empty(this.info.id).catch(ignoreDeath)))
+  }
+
+  /** @param base what is added to. */
+  async #liveStats(base: ModelStats): Promise<ModelStats> {
+    const asked = this.#pool.all.map((replica) => replica.stats(this.info.id)?.catch(ignoreDeath))
+    const all = await Promise.all(asked)
+    return all.filter((stats) => stats !== undefined).reduce(sumStats, base)
+  }
+
   /** Waits until a replica is ready, and wakes one where none is to be. */
   #awaitReplica(
-    request: Pick<GenerateRequest, 'queueTimeoutMs' | 'timeoutMs'>,
+    request: Pick<GenerateRequest, 'queueTimeoutMs' | 'timeoutMs' | 'resume'>,
     beginnings: readonly string[],
     signal: AbortSignal,
   ): Promise<Replica> {
     if (this.#pool.wanted === 0) this.#pool.forgive() // what is over may be tried again
     return this.#queue.wait(request, signal, () => {
       const replica = this.#pool.pick(beginnings)
-      if (replica === undefined) this.#wakeOrRefuse()
+      if (replica === undefined) this.#wakeOrRefuse(request.resume !== undefined)
       return replica
     })
   }
 
-  /** None is ready: wakes one where none is to be. Throws where none will ever be. */
-  #wakeOrRefuse(): void {
+  /** None is ready: wakes one where none is to be. Throws where none will ever be. @param wasIn it was let in before, and put off: it waits like one that runs. */
+  #wakeOrRefuse(wasIn: boolean): void {
     if (this.#end !== undefined) throw this.#end
+    if (this.#sleep !== undefined) return this.#wakeFromSleep(this.#sleep.arriving, wasIn)
     const { all, problem } = this.#pool
     if (all.some(({ state }) => state === 'starting' || state === 'restarting')) return
     const cause = all.find(({ state }) => state === 'failed')?.problem ?? problem
     if (cause === undefined) return this.#pool.want(this.#scaler.awake)
     throw new EngineError(cause.code, `No worker can hold ${this.info.id}: ${cause.message}`, { cause })
+  }
+
+  #wakeFromSleep(arriving: (ModelHealth['sleep'] & {})['arriving'], wasIn: boolean): void {
+    if (wasIn || arriving === 'wait') return
+    if (arriving === 'wake') return void this.wake().catch(() => {}) // whoever waits hears why
+    throw new EngineError('model_asleep', `${this.info.id} sleeps, and requests do not wait for it: wake it.`)
   }
 
   #load(): { queued: number; running: number; replicas: number } {

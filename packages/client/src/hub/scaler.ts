@@ -50,6 +50,12 @@ export class Scaler {
     return Math.max(1, this.#min)
   }
 
+  /** Never more than so many from now on. */
+  limit(most: number): void {
+    this.#max = Math.min(this.#max, most)
+    this.#min = Math.min(this.#min, most)
+  }
+
   /** Begins to follow the load. @param perReplica requests that a replica answers at once. */
   start(perReplica: number): void {
     this.stop()

@@ -27,6 +27,11 @@ export function emptyStats(): ModelStats {
   }
 }
 
+/** What of the figures lasts when whoever gave them is gone: the counters. */
+export function countersOf({ blocks: _, ...stats }: ModelStats): ModelStats {
+  return { ...stats, running: 0, waiting: 0, rows: 0, kvUsage: 0, kvBytes: 0 }
+}
+
 /** Of two replicas together: numbers are added, however deep they lie, but for the bounds of histograms, which are the same; `kvUsage` is of all their rows. */
 export function sumStats(one: ModelStats, other: ModelStats): ModelStats {
   const rows = one.rows + other.rows

@@ -1,4 +1,4 @@
-import type { Distribution, ModelInfo, ModelStats } from '@tabserve/protocol'
+import type { Distribution, ModelInfo, ModelStats, SleepLevel } from '@tabserve/protocol'
 import type { Metric, Sample } from './metric.ts'
 
 export interface MeasuredModel {
@@ -27,6 +27,9 @@ export function metricsOf(models: readonly MeasuredModel[]): Metric[] {
   const counter = metric('counter')
   const histogram = metric('histogram')
   return [
+    gauge('engine_sleep_state', '1 for the state that the model is in.', ({ sleepLevel }) =>
+      each('sleep_state', sleepState(sleepLevel)),
+    ),
     gauge('num_requests_running', 'Answers being computed.', (stats) => one(stats.running)),
     gauge('num_requests_waiting', 'Answers that wait.', (stats) => one(stats.waiting)),
     gauge('kv_cache_usage_perc', 'Share of the KV cache in use, 0 to 1.', (stats) => one(stats.kvUsage)),
@@ -89,6 +92,12 @@ export function metricsOf(models: readonly MeasuredModel[]): Metric[] {
       spread(requests.generatedTokens, 1),
     ),
   ]
+}
+
+/** In vLLM's words, and `paused` for level 0. */
+function sleepState(level: SleepLevel | undefined): Readonly<Record<string, number>> {
+  const is = (wanted: SleepLevel | undefined) => (level === wanted ? 1 : 0)
+  return { awake: is(undefined), paused: is(0), weights_offloaded: is(1), discard_all: is(2) }
 }
 
 function one(value: number): Sample[] {

@@ -86,14 +86,12 @@ class Harness {
       kvBudgetBytes,
       kvType,
     }
-    const { runner, name, ...facts } = await this.#device.createRunner(
-      graph,
-      files,
-      wanted,
-      room,
-      () => {},
-      gpuMode,
-    )
+    const {
+      runner,
+      name,
+      isAwaitingDevice: _,
+      ...facts
+    } = await this.#device.createRunner(graph, files, wanted, room, () => {}, gpuMode)
     const [json, config] = [await files.bytes(tokenizer.file), await files.bytes(tokenizer.config)]
     this.#tokenizers.push(new Tokenizer(json, config, tokenizer))
     const asked = runner.capabilities.paged === undefined ? runner : new RowsOverBlocks(runner)

@@ -30,6 +30,7 @@ import { Verdicts, verdictOf } from './verdicts.ts'
 import { GpuDevice } from './webgpu/gpu-device.ts'
 import type { GpuMode } from './webgpu/gpu-messages.ts'
 import type { gpuFacts } from './webgpu/gpu-facts.ts'
+import { placementProblem } from './webgpu/placement-problem.ts'
 
 /** The machine as this worker sees it, and what runs models on it: each engine is started once, when a model first needs it. */
 export class Device {
@@ -104,7 +105,7 @@ export class Device {
     try {
       onGpu = await this.createRunner(graph, files, 'webgpu', options)
       const trial = await tryOut(onGpu.runner, golden.answer)
-      const problem = problemOf(trial, golden)
+      const problem = problemOf(trial, golden) ?? (onGpu.placement && placementProblem(onGpu.placement))
       verdict = verdictOf([ofCpu, reportOf(onGpu, trial, problem)])
     } catch (error) {
       const problem = `it did not run: ${messageOf(error)}`
@@ -145,8 +146,11 @@ export class Device {
       const engines = { heap: () => this.#startHeap(), public: () => this.#startPublic() }
       return createForeign(engines, graph, files, wanted, options, onRead)
     }
-    if (wanted === 'webgpu')
+    if (wanted === 'webgpu') {
+      // The CPU may have to take over offline.
+      if (kernelsProblem(graph) === undefined) void this.#kernels.prepare()
       return creating(graph, this.#gpu.createRunner(graph, files, options, onRead, mode))
+    }
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
       if (problem === undefined) return this.#kernels.createRunner(graph, files, options, onRead)

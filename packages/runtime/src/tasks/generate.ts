@@ -121,8 +121,8 @@ export class GenerateModel implements Served {
     return this.#lasting.facts
   }
 
-  get isRecovering(): boolean {
-    return this.#lasting.isReplacing
+  get isAwaitingDevice(): boolean {
+    return this.#lasting.isAwaitingDevice
   }
 
   resetPrefixCache(): void {

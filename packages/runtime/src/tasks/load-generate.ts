@@ -42,7 +42,7 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
 
   onProgress({ type: 'load-progress', phase: 'warm-up' })
   try {
-    await warmUp(chosen.runner)
+    await warmUp(chosen.runner, choice.device === 'webgpu')
   } catch (cause) {
     await chosen.runner.dispose()
     const reason = cause instanceof Error ? cause.message : String(cause)
@@ -51,9 +51,14 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
       cause,
     })
   }
+  let rows = room.maxRunning
   const lasting = new LastingRunner(
     {
-      make: async (to) => device.createRunner(graph, await reopen(), to === 'webgpu' ? to : 'auto', room),
+      make: async (to, isTight) => {
+        if (isTight) rows = Math.max(1, Math.floor(rows / 2))
+        const runner = to === 'webgpu' ? to : 'auto'
+        return device.createRunner(graph, await reopen(), runner, { ...room, maxRunning: rows })
+      },
       now: () => performance.now(),
     },
     chosen,

@@ -6,6 +6,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   context_overflow: 400,
   model_not_found: 404,
   model_not_loaded: 404,
+  model_asleep: 503,
   access_denied: 403,
   not_allowed: 403,
   memory: 507,

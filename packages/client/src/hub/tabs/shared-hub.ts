@@ -26,11 +26,9 @@ export class SharedHub {
       load: (request, scaling, port) =>
         answer('backend_failed', () => this.#load(tab, request, scaling, port)),
       unload: (model) => answer('backend_failed', () => this.#unload(tab, model).then(() => null)),
-      scale: async (model, replicas) => {
-        const scaled = await api.scale(model, replicas)
-        this.#onChange()
-        return scaled
-      },
+      scale: (model, replicas) => this.#changing(api.scale(model, replicas)),
+      sleep: (model, options) => this.#changing(api.sleep(model, options)),
+      wake: (model) => this.#changing(api.wake(model)),
       submit: (request, port, id, isCancelled) => api.submit(request, port, idOf(id), isCancelled),
       cancel: (id) => api.cancel(idOf(id)),
     }
@@ -40,6 +38,13 @@ export class SharedHub {
   leave(tab: string): void {
     this.#hub.cancelAll(`${tab}/`)
     for (const holders of this.#holders.values()) holders.delete(tab)
+  }
+
+  /** What changes how a model is held: the next leader is to know. */
+  async #changing<T>(call: Promise<T>): Promise<T> {
+    const answered = await call
+    this.#onChange()
+    return answered
   }
 
   async #load(tab: string, request: LoadRequest, scaling: Scaling, port: MessagePort): Promise<ModelInfo> {

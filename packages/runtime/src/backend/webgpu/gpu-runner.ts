@@ -17,7 +17,7 @@ export class GpuRunner implements ModelRunner {
   readonly #graph: DecoderGraph
   #traffic: GpuTraffic = { sentBytes: 0, readBytes: 0, copiedBytes: 0 }
 
-  /** Rejects with `backend_failed` where the worker or the GPU has no room, and with a plain `Error` where the graph is refused. */
+  /** Rejects with `memory` where the worker or the GPU has no room, and with a plain `Error` where the graph is refused. */
   static async create(load: GpuLoad): Promise<GpuRunner> {
     const link = await GpuLink.start()
     try {
@@ -36,6 +36,11 @@ export class GpuRunner implements ModelRunner {
     this.placement = placement
     this.#capabilities = capabilitiesOf(graph, room)
     this.kvBytes = maxRowBytes(graph, room)
+  }
+
+  /** Between a question to the GPU and its answer; the link gives it up when it is silent for too long. */
+  get isAwaited(): boolean {
+    return this.#link.isAwaited
   }
 
   get capabilities(): Capabilities {
