@@ -1,3 +1,4 @@
+import { EngineError } from '@tabserve/protocol'
 import { commonLength } from './kv-rows.ts'
 import type { KvBooks } from './kv-books.ts'
 import type { ModelRunner } from './model-runner.ts'
@@ -40,8 +41,14 @@ export class KvJobs {
   }
 
   /** Has a session keep KV that was read elsewhere. Rejects where the runner does not take it. */
-  write(session: string, salt: string, { tokens, bytes }: TextKv): Promise<void> {
+  write(session: string, salt: string, { tokens, layout, bytes }: TextKv): Promise<void> {
     return this.#add(async (runner, kv) => {
+      // Another may have taken its place since somebody asked how this one lays KV out.
+      if (layout !== runner.kvLayout)
+        throw new EngineError(
+          'session_mismatch',
+          `The KV lies as "${layout}"; the model keeps it as "${runner.kvLayout}".`,
+        )
       const room = kv.reserve(tokens, salt)
       if (room === undefined) return undefined
       try {

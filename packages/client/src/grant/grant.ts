@@ -110,6 +110,11 @@ export class Grant {
         'queue_full',
         `The grant allows ${this.#maxRequests} requests at once. Wait for one to end.`,
       )
+    if (request.session !== undefined)
+      throw new EngineError(
+        'not_allowed',
+        'A grant has no sessions: send the whole conversation; what was read before is found in the KV cache.',
+      )
     const own = this.#idOf(id)
     if (this.#open.has(own)) throw new EngineError('bad_request', `There is a request ${id} already.`)
     this.#open.add(own)

@@ -144,9 +144,10 @@ export class ReplicaSet {
     }
   }
 
-  /** One of its workers; wakes one where there is none. Throws as `submit` does. */
-  async anyWorker(): Promise<WorkerLink> {
-    const replica = this.#pick([]) ?? (await this.#awaitReplica({}, [], new AbortController().signal))
+  /** One of its workers, the one that knows the last of these beginnings if there is one; wakes one where there is none. Throws as `submit` does. */
+  async anyWorker(beginnings: readonly string[] = []): Promise<WorkerLink> {
+    const { signal } = new AbortController()
+    const replica = this.#pick(beginnings) ?? (await this.#awaitReplica({}, beginnings, signal))
     if (replica.worker === undefined) throw new Error('a replica that is ready has no worker')
     return replica.worker
   }
@@ -159,6 +160,15 @@ export class ReplicaSet {
   async resetPrefixCache(): Promise<void> {
     await Promise.all(
       this.#replicas.map(({ worker }) => worker?.link.call((api) => api.resetPrefixCache(this.info.id))),
+    )
+  }
+
+  /** Of all replicas: a session may have kept KV in several. */
+  async releaseSession(session: string): Promise<void> {
+    await Promise.all(
+      this.#replicas.map(({ worker }) =>
+        worker?.link.call((api) => api.releaseSession(this.info.id, session)).catch(ignoreDeath),
+      ),
     )
   }
 
