@@ -30,6 +30,7 @@ const OPTION_OF = {
   priority: 'priority',
   // ours
   deadlineMs: 'timeoutMs',
+  session: 'session',
 } as const satisfies Readonly<Record<string, keyof GenerateOptions>>
 
 /** How the next token is chosen and when to stop, in both endpoints; `null` is as good as absent. */
@@ -65,6 +66,8 @@ export interface ServingExtras {
   readonly priority?: number
   /** Milliseconds until the last word; a text that has begun then ends with `finish_reason: 'length'`. */
   readonly deadlineMs?: number
+  /** Id of an open session of the model (`client.session`): the request brings only what is new in it, and it remembers the answer. */
+  readonly session?: string
 }
 
 export const EXTRA_RULES = {
@@ -79,6 +82,7 @@ export const EXTRA_RULES = {
   structured_outputs: 'used',
   priority: 'used',
   deadlineMs: 'used',
+  session: 'used',
 } as const satisfies FieldRules
 
 /** How the next token is chosen and when to stop, in every endpoint. */

@@ -62,12 +62,7 @@ export class LanguageModel {
         ...(temperature === undefined ? {} : { temperature }),
         ...(topK === undefined ? {} : { topK }),
       }
-      const { id: model, contextLength: contextWindow } = info
-      return await LanguageModelSession.start(
-        this.#client,
-        { model, contextWindow, sampling, messages },
-        signal,
-      )
+      return await LanguageModelSession.start(this.#client, info.id, sampling, messages, signal)
     } catch (error) {
       throw inTheirWords(error, signal)
     }
