@@ -38,19 +38,15 @@ for (const runner of ['kernels', 'heap'] as const) {
 
     await page.reload()
     await page.evaluate(async () => (window.client = await window.tabserve.createClient()))
-    await page.evaluate(async () => await window.client.models.list()) // the worker is there
-    if (runner === 'kernels') await context.setOffline(true)
-    const restored = await page.evaluate(
-      async ({ name, url, runner }) => {
-        await window.client.load(url, { runner })
-        const session = await window.client.sessions.restore(name)
-        const before = await window.client.stats('stories')
-        const { text, usage } = await session.generate('', { maxTokens: 50 })
-        const after = await window.client.stats('stories')
-        return { text, usage, computed: after.computedTokens - before.computedTokens, state: session.usage }
-      },
-      { name: STORY, url: MODEL.stories1, runner },
-    )
+    await load(page, MODEL.stories1, { runner, speculation: 'off' })
+    await context.setOffline(true)
+    const restored = await page.evaluate(async (name) => {
+      const session = await window.client.sessions.restore(name)
+      const before = await window.client.stats('stories')
+      const { text, usage } = await session.generate('', { maxTokens: 50 })
+      const after = await window.client.stats('stories')
+      return { text, usage, computed: after.computedTokens - before.computedTokens, state: session.usage }
+    }, STORY)
     expect(restored.text).toBe(undisturbed.text)
     // Of 50 new tokens the first 49 are read, and the one before them.
     expect(restored.computed).toBe(50)
