@@ -131,6 +131,12 @@ test('whatever else is said on a granted port changes nothing', async ({ page })
     const request = { task: 'generate', model: 'stories', prompt: 'Once', ignoreEos: true }
     port.postMessage({ type: 'submit', call: 4, id: 'a', request, port: first.port2 }, [first.port2])
     port.postMessage({ type: 'submit', call: 5, id: 'b', request, port: second.port2 }, [second.port2])
+    const third = new MessageChannel()
+    port.postMessage({ type: 'cancel', call: 6, id: 'a' })
+    const kept = { ...request, session: 'of the page' }
+    while (!heard.some((event) => (event as { call?: number }).call === 4))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    port.postMessage({ type: 'submit', call: 7, id: 'c', request: kept, port: third.port2 }, [third.port2])
     await new Promise((resolve) => setTimeout(resolve, 200))
     return { heard, models: (await client.list()).length, polluted: 'polluted' in {} }
   }, MODEL.stories1)
@@ -141,6 +147,7 @@ test('whatever else is said on a granted port changes nothing', async ({ page })
     [3, 'bad_request'],
     [5, 'queue_full'],
   ])
+  expect(answers.find(({ call }) => call === 7)?.answer.error?.code).toBe('not_allowed')
 })
 
 test('the stream of a granted client goes on when the worker dies', async ({ page }) => {

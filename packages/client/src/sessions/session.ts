@@ -101,6 +101,11 @@ export class Session {
     return this.#transcript.kind === 'text' ? this.#transcript.text : ''
   }
 
+  /** All that was read and said; none where a stop string has ended the last answer, until the next turn. */
+  get tokens(): readonly number[] {
+    return this.#tokens ?? []
+  }
+
   get usage(): SessionUsage {
     return { tokens: this.#numTokens, contextLength: this.#setting.contextLength }
   }
