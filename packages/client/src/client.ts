@@ -242,7 +242,7 @@ export class Client {
     await this.#host.call((api) => api.resetPrefixCache(this.#control.directory.resolve(model)))
   }
 
-  /** Deletes what the browser's storage keeps of a model, or of every model. Loaded models go on working. */
+  /** Deletes what the browser's storage keeps of a model, or everything, saved sessions too. Loaded models go on working. */
   async clearCache(model?: ModelAddress): Promise<void> {
     const address = model === undefined ? undefined : this.models.addressOf(model)
     await this.#host.call((api) => api.clearCache(address))
