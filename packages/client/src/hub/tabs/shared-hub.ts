@@ -41,6 +41,10 @@ export class SharedHub {
         this.#opened(tab, request.session, request.model)
         return api.restoreSession(request)
       },
+      shareSession: (model, from, to) => {
+        this.#opened(tab, to, model)
+        return api.shareSession(model, from, to)
+      },
       releaseSession: (model, session) => {
         this.#sessions.get(tab)?.delete(session)
         return api.releaseSession(model, session)
