@@ -402,3 +402,37 @@ declare global {
     sdk: InstanceType<typeof OpenAI>
   }
 }
+
+test('a request with a session brings what is new in it, and a session that is not open is 404', async ({
+  doorsPage,
+}) => {
+  const found = await doorsPage.evaluate(async () => {
+    const session = await window.client.session({ model: 'stories', temperature: 0, maxTokens: 20 })
+    const ask = (content: string, id = session.id) =>
+      window.sdk.chat.completions.create({
+        model: 'stories',
+        messages: [{ role: 'user', content }],
+        ...{ session: id },
+      })
+    const first = await ask('a story about a cat')
+    const second = await ask('and a dog')
+    const same = await window.client.chat.completions.create({
+      model: 'stories',
+      messages: session.messages.slice(0, 3) as { role: 'user'; content: string }[],
+      temperature: 0,
+      max_tokens: 20,
+    })
+    const status = await ask('hello', 'another').catch((error: { status: number }) => error.status)
+    return {
+      said: session.messages.map(({ content }) => content),
+      answers: [first, second].map(({ choices }) => choices[0]?.message.content),
+      same: same.choices[0]?.message.content,
+      cached: second.usage?.prompt_tokens_details?.cached_tokens,
+      status,
+    }
+  })
+  expect(found.said).toEqual(['a story about a cat', found.answers[0], 'and a dog', found.answers[1]])
+  expect(found.same).toBe(found.answers[1])
+  expect(found.cached).toBeGreaterThan(20)
+  expect(found.status).toBe(404)
+})

@@ -136,13 +136,19 @@ test('whatever else is said on a granted port changes nothing', async ({ page })
       })
     const request = { task: 'generate', model: 'stories', prompt: 'Once', ignoreEos: true }
     const said = []
-    for (const wrong of [null, {}, { ...request, model: ['stories'] }, { ...request, task: 'unload' }])
+    for (const wrong of [
+      null,
+      {},
+      { ...request, model: ['stories'] },
+      { ...request, task: 'unload' },
+      { ...request, session: 'of the page' },
+    ])
       said.push(await ask(wrong))
     said.push(...(await Promise.all([ask(request), ask(request)])))
     return { said, heard, models: (await client.list()).length, polluted: 'polluted' in {} }
   }, MODEL.stories1)
   expect(found).toEqual({
-    said: ['bad_request', 'not_allowed', 'not_allowed', 'not_allowed', 'delta', 'queue_full'],
+    said: ['bad_request', 'not_allowed', 'not_allowed', 'not_allowed', 'not_allowed', 'delta', 'queue_full'],
     heard: [],
     models: 1,
     polluted: false,

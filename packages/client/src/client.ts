@@ -43,6 +43,9 @@ import type { ModelSource } from './model-source.ts'
 import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models } from './models.ts'
 import { askRemote } from './remote/remote-request.ts'
+import type { Session } from './sessions/session.ts'
+import type { SessionOptions } from './sessions/session-options.ts'
+import { Sessions } from './sessions/sessions.ts'
 import { startGeneration } from './start-generation.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
@@ -53,6 +56,8 @@ import { refuse, unknownOf } from './unknown-options.ts'
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
   readonly models: Models
+  /** Conversations that the browser's storage keeps, KV and all. */
+  readonly sessions: Sessions
   /** This client in OpenAI's words; `chat`, `completions` and `responses` are the same, nearer at hand. */
   readonly openai = new OpenAIDoor(this)
   readonly chat = this.openai.chat
@@ -96,6 +101,11 @@ export class Client {
       rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
     })
     this.models = new Models(host, options.hub)
+    this.sessions = new Sessions({
+      host,
+      submit: (request, listener) => this.#control.submit(request, undefined, listener),
+      versionOf: (name, stickyKey) => this.#control.versionOf(name, stickyKey),
+    })
     if (whenHidden !== undefined && 'document' in globalThis) this.#followPage(whenHidden)
   }
 
@@ -263,7 +273,7 @@ export class Client {
     await this.#host.call((api) => api.resetPrefixCache(this.#control.directory.resolve(model)))
   }
 
-  /** Deletes what the browser's storage keeps of a model, or of every model. Loaded models go on working. */
+  /** Deletes what the browser's storage keeps of a model, or everything, saved sessions too. Loaded models go on working. */
   async clearCache(model?: ModelAddress): Promise<void> {
     const address = model === undefined ? undefined : this.models.addressOf(model)
     await this.#host.call((api) => api.clearCache(address))
@@ -272,12 +282,22 @@ export class Client {
   /**
    * Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the
    * generation. When a worker dies on the way, another goes on where it was. A generation is thenable: an `async` function that returns one waits
-   * for the whole answer.
+   * for the whole answer. With `session`, the id of an open one, `messages` or `prompt` are what is new in it.
    */
-  generate({ signal, stickyKey, ...options }: GenerateOptions): Generation {
+  generate({ signal, stickyKey, session, ...options }: GenerateOptions): Generation {
+    if (session !== undefined)
+      return this.sessions.ask(session, { ...options, ...(signal === undefined ? {} : { signal }) })
     return startGeneration(signal, (listener) =>
       this.#control.submit({ task: 'generate', ...options }, stickyKey, listener),
     )
+  }
+
+  /**
+   * Opens a conversation, or a text to continue, whose KV one model keeps: nothing of it is read twice, it can be cloned, and saved for later visits.
+   * Rejects with `model_not_loaded`, `bad_request`.
+   */
+  session(options: SessionOptions): Promise<Session> {
+    return this.sessions.open(options)
   }
 
   /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none, `bad_request` where none is registered. */

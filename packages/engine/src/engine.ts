@@ -2,10 +2,12 @@ import type { FinishReason, ModelStats, WireError } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { Choices } from './choices.ts'
 import type { Constraint } from './constraint.ts'
+import type { TextKv } from './kv-jobs.ts'
+import { KvJobs } from './kv-jobs.ts'
 import { TokenHistory } from './logits-processors.ts'
 import { LogitsRows } from './logits-rows.ts'
 import { describe } from './logprobs.ts'
-import type { Logits, ModelRunner, Run } from './model-runner.ts'
+import type { KvCopy, Logits, ModelRunner, Run } from './model-runner.ts'
 import { Random } from './random.ts'
 import { resume } from './resume.ts'
 import { Sampler } from './sampler.ts'
@@ -57,6 +59,7 @@ export class Engine {
   #lost: EngineError | undefined
   /** Sequences that were resumed since the last plan, some of them at their end. */
   #resumed: Sequence[] = []
+  readonly #jobs = new KvJobs()
   #numArrived = 0
   #loop: Promise<void> | undefined
   #wake = () => {}
@@ -115,6 +118,34 @@ export class Engine {
     this.#scheduler.resetPrefixCache()
   }
 
+  /** How KV that `readSession` gives is laid out. It changes when the runner does. */
+  get kvLayout(): string {
+    return this.#runner.kvLayout
+  }
+
+  /** A copy of the KV that a session keeps of the beginning of `tokens`; `undefined` where that is nothing. Rejects with `device_lost`. */
+  readSession(session: string, tokens: readonly number[]): Promise<TextKv | undefined> {
+    return this.#between(this.#jobs.read(session, tokens))
+  }
+
+  /**
+   * Has a session keep KV that was read elsewhere, of the layout that is `kvLayout` now: whoever asks with these tokens finds it cached. Waits for a
+   * place where all are in use. Rejects where the runner does not take the bytes, and with `device_lost`.
+   */
+  writeSession(session: string, salt: string, kv: TextKv): Promise<void> {
+    return this.#between(this.#jobs.write(session, salt, kv))
+  }
+
+  /** One session keeps the KV that another does, too. */
+  shareSession(from: string, to: string): void {
+    this.#scheduler.kv.share(from, to)
+  }
+
+  /** What a session kept is cached as any other KV from now on. */
+  releaseSession(session: string): void {
+    this.#scheduler.kv.letGo(session)
+  }
+
   /** Throws where the books are wrong. For tests. */
   check(): void {
     this.#scheduler.check()
@@ -123,6 +154,7 @@ export class Engine {
   /** Ends every sequence with `error` and waits for the step that is running. */
   async dispose(error: WireError): Promise<void> {
     this.#failAll(error)
+    this.#jobs.failAll(EngineError.fromWire(error))
     await this.#loop
   }
 
@@ -131,13 +163,47 @@ export class Engine {
     // Lets the caller of `submit` go first, so that nothing is emitted before it has its `Cancel`.
     await this.#ports.breathe()
     for (;;) {
+      await this.#workOnKv()
       const plan = this.#plan()
       if (plan !== undefined) await this.#step(plan)
       else if (this.#scheduler.sequences().some(({ isResting }) => isResting)) await this.#rest()
-      else break
+      else if (this.#jobs.size === 0) break
       await this.#ports.breathe()
     }
     this.#loop = undefined
+  }
+
+  /** Sees to it that a job is done before the next step. */
+  #between<T>(job: Promise<T>): Promise<T> {
+    if (this.#lost !== undefined) this.#jobs.failAll(this.#lost)
+    this.#loop ??= this.#run()
+    this.#wake()
+    return job
+  }
+
+  async #workOnKv(): Promise<void> {
+    if (this.#jobs.size === 0 || !(await this.#carryOut(this.#scheduler.takeCopies()))) return
+    try {
+      await this.#jobs.run(this.#runner, this.#scheduler.kv, isLoss)
+    } catch (error) {
+      if (!isLoss(error)) throw error
+      await this.#recover(error)
+    }
+  }
+
+  /** Says whether KV is then where the books say. */
+  async #carryOut(copies: readonly KvCopy[]): Promise<boolean> {
+    try {
+      if (copies.length > 0) this.#runner.copyKv(copies)
+      return true
+    } catch (error) {
+      if (isLoss(error)) await this.#recover(error)
+      else {
+        this.#failAll(toWireError(error, 'backend_failed'))
+        this.#scheduler.resetPrefixCache()
+      }
+      return false
+    }
   }
 
   /** Everybody waits for a grammar: until one has answered, a request comes or goes, or a deadline passes. */
@@ -168,14 +234,7 @@ export class Engine {
       sequence.started = true
       sequence.choices.started(started)
     }
-    try {
-      if (copies.length > 0) runner.copyKv(copies)
-    } catch (error) {
-      if (isLoss(error)) return this.#recover(error)
-      // No KV can be trusted now.
-      this.#failAll(toWireError(error, 'backend_failed'))
-      return this.#scheduler.resetPrefixCache()
-    }
+    if (!(await this.#carryOut(copies))) return
     try {
       const { outputs } = await runner.run(step)
       const ms = now() - started
@@ -204,6 +263,7 @@ export class Engine {
     } catch (error) {
       this.#lost = EngineError.fromWire(toWireError(error, 'device_lost'))
       this.#failAll(this.#lost.toWire())
+      this.#jobs.failAll(this.#lost)
     }
     this.#counters.recoveryMs += now() - started
   }
@@ -233,7 +293,9 @@ export class Engine {
       if (!this.#scheduler.has(sequence)) return 0
       if (sequence.promptLogprobs !== undefined && numDraft === 0) this.#describePrompt(sequence, run, rows)
       if (numDraft > 0) return this.#verify(sequence, run.tokens.subarray(run.tokens.length - numDraft), rows)
-      if (sequence.numPending === 0) this.#draw(sequence, rows, rows.count - 1)
+      if (sequence.numPending > 0) return 0
+      if (sequence.maxOutput === 0) this.#finish(sequence, 'length')
+      else this.#draw(sequence, rows, rows.count - 1)
     } catch (error) {
       this.#fail(sequence, toWireError(error, 'backend_failed'))
     }

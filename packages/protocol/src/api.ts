@@ -4,13 +4,14 @@ import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest, TokenizeRequest } from './request.ts'
+import type { SessionsApi } from './session.ts'
 import type { SleepLevel } from './sleep.ts'
 import type { SplitChoice } from './split-choice.ts'
 import type { ModelStats } from './stats.ts'
 import type { ToolParserName } from './tool.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
-export interface EngineApi extends ModelsApi {
+export interface EngineApi extends ModelsApi, SessionsApi {
   /** Says once where the worker finds its own assets. Must come first. */
   configure(config: WorkerConfig): Promise<Answer<DeviceReport>>
   /** `LoadProgress` comes on `port`; the page may say `LoadCommand` on it. */
@@ -69,7 +70,7 @@ export interface WorkerConfig {
 export interface StorageConfig {
   /** Default `indexeddb`; where it does not work nothing is kept, and loads say so. */
   readonly kind?: StoreKind
-  /** Most bytes of weights to keep. Default: as many as the browser lets us; 256 MiB in memory. */
+  /** Most bytes of weights and saved sessions to keep. Default: as many as the browser lets us; 256 MiB in memory. */
   readonly budgetBytes?: number
   /**
    * Origins that models may come from, redirects included. Others are refused before any request. Browsers follow a redirect before they say where

@@ -7,6 +7,8 @@ export type ErrorCode =
   | 'access_denied' // the model is private or gated: the server wants a token, or another one
   | 'model_not_loaded' // a request names a model that this worker does not hold
   | 'model_asleep' // the model was put to sleep, and requests are not to wait for it
+  | 'session_not_found' // no open, or no saved, session has this name, or its KV is gone
+  | 'session_mismatch' // a saved session is of another model, version or KV layout than it is to continue on
   | 'bad_model' // the folder is there but is not a model that we can run
   | 'integrity' // a file's bytes are not what the manifest promises
   | 'network' // the download was cut, refused or timed out

@@ -2,10 +2,11 @@ import type { Answer, DeviceReport, EngineApi, LoadRequest, ModelInfo } from './
 import type { HeldModel } from './broker.ts'
 import type { ModelsApi } from './models.ts'
 import type { GenerateRequest } from './request.ts'
+import type { SessionsApi } from './session.ts'
 import type { SleepLevel, SleepOptions } from './sleep.ts'
 
 /** What whoever holds the workers does for a client, in its own tab or another. Answers are values, as in `EngineApi`. */
-export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
+export interface HubApi extends ModelsApi, SessionsApi, Pick<EngineApi, SharedCall> {
   device(): Promise<Answer<DeviceReport>>
   /** `LoadProgress` comes on `port`; the page may say `LoadCommand` on it. */
   load(request: LoadRequest, scaling: Scaling, port: MessagePort): Promise<Answer<ModelInfo>>

@@ -98,11 +98,13 @@ export interface SchedulingParams {
   readonly cacheSalt?: string
   /** `false` computes the whole prompt anew. Default true. */
   readonly readPrefixCache?: boolean
+  /** Names a session that keeps the KV of this request, instead of that of its last one, for as long as memory allows. Only with one answer. */
+  readonly session?: string
 }
 
 /** How the next token is chosen and when to stop. The defaults are vLLM's, except `maxTokens`. */
 export interface SamplingParams {
-  /** Most tokens to generate. Default: what the context has room for. */
+  /** Most tokens to generate; with 0 the prompt is read into the KV cache and nothing is said. Default: what the context has room for. */
   readonly maxTokens?: number
   /** 0 is greedy. Default 1. */
   readonly temperature?: number
@@ -161,6 +163,7 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   contextOverflow: true,
   cacheSalt: true,
   readPrefixCache: true,
+  session: true,
   maxTokens: true,
   temperature: true,
   topK: true,

@@ -1,5 +1,5 @@
 import { expose } from 'comlink'
-import type { ModelRepository } from '@tabserve/runtime'
+import type { ModelRepository, SavedSessions } from '@tabserve/runtime'
 import type { EngineApi } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import { servesAsHelper } from '@tabserve/runtime'
@@ -7,31 +7,34 @@ import { modelsApi } from './models-api.ts'
 import { openRepository } from './open-repository.ts'
 import { OpenRequests } from './open-requests.ts'
 import { Server } from './server.ts'
+import { sessionsApi } from './sessions-api.ts'
 import { withProgress } from './with-progress.ts'
 
 /** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
 export function startWorker(): void {
   if (servesAsHelper()) return
   let server: Server | undefined
-  let repository: ModelRepository | undefined
+  let stored: { readonly repository: ModelRepository; readonly sessions: SavedSessions } | undefined
   const requests = new OpenRequests()
   const ready = () => {
     if (server === undefined) throw notConfigured()
     return server
   }
+  const store = () => {
+    if (stored === undefined) throw notConfigured()
+    return stored
+  }
 
   const api: EngineApi = {
     configure: (config) =>
       answer('backend_failed', async () => {
-        repository = await openRepository(config.storage)
-        server = new Server(config, repository)
+        stored = await openRepository(config.storage)
+        server = new Server(config, stored.repository, stored.sessions)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
-    ...modelsApi(() => {
-      if (repository === undefined) throw notConfigured()
-      return repository
-    }),
+    ...modelsApi(() => store().repository),
+    ...sessionsApi(ready, () => store().sessions),
     load: (request, port) =>
       answer('backend_failed', () =>
         withProgress(port, (onProgress, signal) => ready().load(request, onProgress, signal)),

@@ -9,11 +9,22 @@ import type {
   ModelSourceRequest,
   ModelStats,
   Pulse,
+  RestoreSessionRequest,
+  RestoredSession,
+  SaveSessionRequest,
+  SavedSession,
   TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
-import type { LoadableModel, LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
+import type {
+  LoadableModel,
+  LoadedModel,
+  ModelFiles,
+  ModelRepository,
+  OpenedModel,
+  SavedSessions,
+} from '@tabserve/runtime'
 import { Device, Mutex, TASKS } from '@tabserve/runtime'
 
 interface Entry {
@@ -29,12 +40,14 @@ interface Entry {
 export class Server {
   readonly device: Device
   readonly #repository: ModelRepository
+  readonly #sessions: SavedSessions
   readonly #models = new Map<string, Entry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
 
-  constructor(config: WorkerConfig, repository: ModelRepository) {
+  constructor(config: WorkerConfig, repository: ModelRepository, sessions: SavedSessions) {
     this.device = new Device(config)
+    this.#sessions = sessions
     this.#repository = repository
   }
 
@@ -126,6 +139,37 @@ export class Server {
   /** Hands a request to its model. Throws `model_not_loaded`; everything else is said through `emit`. */
   submit(request: GenerateRequest, emit: Emit): Cancel {
     return this.#awake(request.model).submit(request, emit)
+  }
+
+  /** Keeps an open session for later visits, its KV too. Throws `model_not_loaded`, `bad_request`, `storage`, or what keeps its KV from being computed. */
+  async saveSession({ model: id, session, name, state }: SaveSessionRequest): Promise<SavedSession> {
+    const { info } = this.#find(id)
+    const kv = await this.#awake(id).readSession(session, state.cacheSalt ?? '', state.tokens)
+    return this.#sessions.save(name, info.manifest, state, kv)
+  }
+
+  /** Puts a saved session where the model finds it cached. Throws `model_not_loaded`, `context_overflow`, and what `SavedSessions.open` does. */
+  async restoreSession(request: RestoreSessionRequest): Promise<RestoredSession> {
+    const { info } = this.#find(request.model)
+    const served = this.#awake(request.model)
+    const holder = { manifest: info.manifest, kvLayout: served.kvLayout }
+    const { saved, state, kv } = await this.#sessions.open(request.name, holder, request.recompute)
+    if (state.tokens.length > info.contextLength) {
+      const message = `The session ${saved.name} has ${state.tokens.length} tokens and the model's context ${info.contextLength}.`
+      throw new EngineError('context_overflow', `${message} Load it with a larger contextLength.`)
+    }
+    if (kv !== undefined) await served.writeSession(request.session, state.cacheSalt ?? '', kv)
+    return { saved, state, hasKv: kv !== undefined }
+  }
+
+  /** Throws `model_not_loaded`. */
+  shareSession(id: string, from: string, to: string): void {
+    this.#awake(id).shareSession(from, to)
+  }
+
+  /** Throws `model_not_loaded`. */
+  releaseSession(id: string, session: string): void {
+    this.#find(id).model?.served.releaseSession(session)
   }
 
   async #load(

@@ -164,6 +164,11 @@ export class ControlPlane {
     return this.#dispatcher.submit(request, stickyKey, listener)
   }
 
+  /** The version that a name, or an alias with this key, stands for now; else the name itself. */
+  versionOf(name: string, stickyKey: string | undefined): string {
+    return this.#aliases.route(name, stickyKey)?.model ?? this.directory.resolve(name)
+  }
+
   /** Resolves once nothing stands against it; the rollout then goes its way. Throws `bad_request`, `model_not_found`, `model_not_loaded`, `memory`. */
   async rollout({ load = {}, ...options }: RolloutOptions): Promise<Rollout> {
     const {

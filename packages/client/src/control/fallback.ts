@@ -42,6 +42,7 @@ const CAN_TRAVEL: Readonly<Record<keyof GenerateRequest, boolean>> = {
   separateReasoning: true,
   templateOptions: true,
   resume: false,
+  session: false,
   priority: true,
   preempt: true,
   admission: true,

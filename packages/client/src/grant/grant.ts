@@ -103,6 +103,11 @@ export class Grant {
     if (request.task !== 'generate')
       throw new EngineError('not_allowed', 'A grant covers generating text, and nothing else.')
     this.#names.check(request.model)
+    if (request.session !== undefined)
+      throw new EngineError(
+        'not_allowed',
+        'A grant has no sessions: send the whole conversation; what was read before is found in the KV cache.',
+      )
     const { priority, cacheSalt = '' } = request
     return {
       ...request,

@@ -32,6 +32,12 @@ export function hubApi(hub: Hub): HubApi {
     submit: (request, port, id, isCancelled) =>
       answer('bad_request', () => hub.submit(request, port, id, isCancelled)),
     cancel: (id) => done('bad_request', () => hub.cancel(id)),
+    saveSession: (request) => answer('backend_failed', () => hub.saveSession(request)),
+    restoreSession: (request) => answer('backend_failed', () => hub.restoreSession(request)),
+    shareSession: (model, from, to) => done('backend_failed', () => hub.shareSession(model, from, to)),
+    releaseSession: (model, session) => done('backend_failed', () => hub.releaseSession(model, session)),
+    listSessions: () => worker((api) => api.listSessions()),
+    deleteSession: (name) => worker((api) => api.deleteSession(name)),
     clearCache: (url) => worker((api) => api.clearCache(url)),
     listStored: () => worker((api) => api.listStored()),
     storedStatus: (source) => worker((api) => api.storedStatus(source)),
@@ -49,4 +55,4 @@ export function hubApi(hub: Hub): HubApi {
   }
 }
 
-type StorageCall = keyof ModelsApi | 'clearCache'
+type StorageCall = keyof ModelsApi | 'clearCache' | 'listSessions' | 'deleteSession'

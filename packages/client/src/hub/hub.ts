@@ -8,6 +8,10 @@ import type {
   ModelHealth,
   ModelInfo,
   ModelStats,
+  RestoreSessionRequest,
+  RestoredSession,
+  SaveSessionRequest,
+  SavedSession,
   Scaling,
   SplitChoice,
   SleepOptions,
@@ -17,6 +21,7 @@ import type {
 import { EngineError, findModel } from '@tabserve/protocol'
 import { heldOf, modelBytes } from '../control/memory-budget.ts'
 import { memoryShare } from './memory-share.ts'
+import { sessionBeginning } from './prefix-homes.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { checkReplicas, resolveScaling } from './resolve-scaling.ts'
 import { KeptVerdicts } from './split/kept-verdicts.ts'
@@ -173,6 +178,29 @@ export class Hub {
     await this.#find(model).resetPrefixCache()
   }
 
+  /** In the worker that has its KV, if one has. Throws as `EngineApi.saveSession` answers. */
+  async saveSession(request: SaveSessionRequest): Promise<SavedSession> {
+    const { info, link } = await this.#workerOf(request.model, [sessionBeginning(request.session)])
+    return link.call((api) => api.saveSession({ ...request, model: info.id }))
+  }
+
+  /** Into one worker, which gets what the session asks from then on. Throws as `EngineApi.restoreSession` answers. */
+  async restoreSession(request: RestoreSessionRequest): Promise<RestoredSession> {
+    const { info, link } = await this.#workerOf(request.model, [sessionBeginning(request.session)])
+    return link.call((api) => api.restoreSession({ ...request, model: info.id }))
+  }
+
+  /** Throws `model_not_loaded`. */
+  async shareSession(model: string, from: string, to: string): Promise<void> {
+    const { info, link } = await this.#workerOf(model, [sessionBeginning(to), sessionBeginning(from)])
+    await link.call((api) => api.shareSession(info.id, from, to))
+  }
+
+  /** Throws `model_not_loaded`. */
+  async releaseSession(model: string, session: string): Promise<void> {
+    await this.#find(model).releaseSession(session)
+  }
+
   health(): Health {
     const models = [...this.#models.values()].map((set) => set.health())
     return { live: !this.#isDisposed, ready: !this.#isDisposed && models.every(({ ready }) => ready), models }
@@ -270,6 +298,12 @@ export class Hub {
       this.#spare = undefined // the next call tries again
       throw error
     })
+  }
+
+  async #workerOf(model: string, beginnings: readonly string[]) {
+    const set = this.#find(model)
+    const { link } = await set.anyWorker(beginnings)
+    return { info: set.info, link }
   }
 
   #find(id: string): ReplicaSet {

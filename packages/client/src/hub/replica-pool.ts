@@ -109,6 +109,11 @@ export class ReplicaPool {
     this.changed()
   }
 
+  /** One that holds the model, ready or at rest: the one that gets such prompts, if there is one. */
+  find(beginnings: readonly string[]): Replica | undefined {
+    return this.pick(beginnings) ?? this.#replicas.find(({ holder }) => holder !== undefined)
+  }
+
   /** Ends every one at once. */
   dispose(reason: string): void {
     for (const replica of this.#replicas) replica.dispose(reason)

@@ -206,11 +206,11 @@ export class ReplicaSet {
     }
   }
 
-  /** One of its workers; wakes one where there is none. Throws as `submit` does. */
-  async anyWorker(): Promise<WorkerLink> {
-    const holder = this.#pool.all.find(({ holder }) => holder !== undefined)?.holder
+  /** One of its workers, the one that knows the last of these beginnings if there is one; wakes one where there is none. Throws as `submit` does. */
+  async anyWorker(beginnings: readonly string[] = []): Promise<WorkerLink> {
+    const holder = this.#pool.find(beginnings)?.holder
     if (holder !== undefined) return holder
-    const replica = await this.#awaitReplica({}, [], new AbortController().signal)
+    const replica = await this.#awaitReplica({}, beginnings, new AbortController().signal)
     if (replica.worker === undefined) throw new Error('a replica that is ready has no worker')
     return replica.worker
   }
@@ -223,6 +223,15 @@ export class ReplicaSet {
   async resetPrefixCache(): Promise<void> {
     await Promise.all(
       this.#pool.all.map(({ holder }) => holder?.link.call((api) => api.resetPrefixCache(this.info.id))),
+    )
+  }
+
+  /** Of all replicas: a session may have kept KV in several. */
+  async releaseSession(session: string): Promise<void> {
+    await Promise.all(
+      this.#pool.all.map(({ holder }) =>
+        holder?.link.call((api) => api.releaseSession(this.info.id, session)).catch(ignoreDeath),
+      ),
     )
   }
 

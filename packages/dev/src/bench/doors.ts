@@ -4,6 +4,7 @@ import type { StructuredOutputs } from '@tabserve/protocol'
 import type { Page } from 'playwright'
 import type { Figure, Suite } from './figure.ts'
 import { interleave } from './interleave.ts'
+import { sessionFigures } from './sessions.ts'
 import { SHAPE_15M } from './shapes.ts'
 
 const TOKENS = 100
@@ -14,9 +15,10 @@ const GRAMMARS: Readonly<Record<string, StructuredOutputs>> = {
   'JSON schema': { json: { type: 'array', items: { type: 'string', maxLength: 20 }, minItems: 200 } },
 }
 
-/** What the APIs cost on top of the model: so far what it costs to hold answers to a grammar. */
+/** What the APIs cost on top of the model, and what they save. */
 export const doors: Suite = {
-  about: 'ms a token of answers that are held to a grammar, against free ones; 1 and 8 at once',
+  about:
+    'ms a token of answers that are held to a grammar, against free ones, 1 and 8 at once; a saved session restored, against its text read anew',
   async run({ openPage, fixtures, log }) {
     log('Making a random model of the 15M shape.')
     const out = join(fixtures, '15m-q4')
@@ -46,6 +48,8 @@ export const doors: Suite = {
           )
         }
       }
+      log(`${id}: sessions.`)
+      figures.push(...(await sessionFigures(page, id, 400)))
     }
     return figures
   },

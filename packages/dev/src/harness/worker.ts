@@ -1,5 +1,6 @@
 import { expose } from 'comlink'
 import { KERNEL_CHECKS, Workspace } from '../../../../test/conformance/kernels/index.ts'
+import { checkKvBytes } from '../../../../test/conformance/kv-bytes.ts'
 import { checkChunkStore } from '../../../../test/conformance/chunk-store.ts'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
 import type { KernelExports, KernelVariant } from '@tabserve/kernels'
@@ -163,6 +164,11 @@ class Harness {
 
   async copyKv(id: number, copies: readonly KvCopy[]): Promise<void> {
     this.#runner(id).copyKv(copies)
+  }
+
+  /** Throws at the first promise about KV as bytes that two runners of one kind do not keep. */
+  checkKvBytes(first: number, second: number, within: number): Promise<void> {
+    return checkKvBytes(this.#runner(first), this.#runner(second), within)
   }
 
   async kvBytes(id: number): Promise<number> {

@@ -6,6 +6,7 @@ import type {
   SchedulerOptions,
   Scheduling,
   Served,
+  TextKv,
 } from '@tabserve/engine'
 import {
   Engine,
@@ -127,6 +128,45 @@ export class GenerateModel implements Served {
 
   resetPrefixCache(): void {
     this.#engine.resetPrefixCache()
+  }
+
+  get kvLayout(): string {
+    return this.#engine.kvLayout
+  }
+
+  /** What is missing is read as a prompt without an answer; nobody can take its KV between that and the copy. */
+  async readSession(session: string, salt: string, tokens: readonly number[]): Promise<TextKv> {
+    const isEnough = (kv: TextKv | undefined): kv is TextKv =>
+      kv !== undefined && kv.tokens.length >= tokens.length - 1
+    const kept = await this.#engine.readSession(session, this.#checkTokens('tokens', tokens))
+    if (isEnough(kept)) return kept
+    return new Promise<TextKv>((resolve, reject) => {
+      const request = { maxTokens: 0, cacheSalt: salt, session }
+      const prompt: Prompt = {
+        tokens,
+        sampling: resolveSampling(request, this.#lasting.runner.capabilities.vocabSize),
+        scheduling: resolveScheduling(request),
+      }
+      this.#engine.submit(prompt, (event) => {
+        if (event.type === 'error') return reject(EngineError.fromWire(event.error))
+        this.#engine.readSession(session, tokens).then((read) => {
+          if (isEnough(read)) resolve(read)
+          else reject(new EngineError('backend_failed', 'The KV of the session was lost. Try again.'))
+        }, reject)
+      })
+    })
+  }
+
+  writeSession(session: string, salt: string, kv: TextKv): Promise<void> {
+    return this.#engine.writeSession(session, salt, kv)
+  }
+
+  shareSession(from: string, to: string): void {
+    this.#engine.shareSession(from, to)
+  }
+
+  releaseSession(session: string): void {
+    this.#engine.releaseSession(session)
   }
 
   async dispose(): Promise<void> {

@@ -7,6 +7,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   model_not_found: 404,
   model_not_loaded: 404,
   model_asleep: 503,
+  session_not_found: 404,
+  session_mismatch: 409,
   access_denied: 403,
   not_allowed: 403,
   memory: 507,

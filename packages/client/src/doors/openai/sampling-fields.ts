@@ -32,6 +32,7 @@ const OPTION_OF = {
   priority: 'priority',
   // ours
   deadlineMs: 'timeoutMs',
+  session: 'session',
 } as const satisfies Readonly<Record<string, keyof GenerateOptions>>
 
 /** Fields that are read by themselves, and the options that come of them. */
@@ -76,6 +77,8 @@ export interface ServingExtras {
   readonly priority?: number
   /** Milliseconds until the last word; a text that has begun then ends with `finish_reason: 'length'`. */
   readonly deadlineMs?: number
+  /** Id of an open session of the model (`client.session`): the request brings only what is new in it, and it remembers the answer. */
+  readonly session?: string
 }
 
 export const EXTRA_RULES = {
@@ -90,6 +93,7 @@ export const EXTRA_RULES = {
   structured_outputs: 'used',
   priority: 'used',
   deadlineMs: 'used',
+  session: 'used',
   // vLLM's, with the values that ask for what is done anyway
   bad_words: isEmptyList,
   include_stop_str_in_output: isOneOf(false),
