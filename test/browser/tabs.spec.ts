@@ -36,6 +36,7 @@ test('three tabs that share hold the weights once, three that do not hold them t
   site,
 }) => {
   test.skip(pageMemory() === undefined, 'this system does not tell how much memory a process holds')
+  test.slow() // seven times 61 MB
   const name = 'tabs-memory'
   const out = joinPath(import.meta.dirname, '../../dist/fixtures', name)
   await rm(out, { recursive: true, force: true })
