@@ -59,7 +59,7 @@ test('generateObject gives what its schema says', async ({ doorsPage }) => {
   expect(found).toEqual({ animal: expect.stringMatching(/^(cat|dog)$/), legs: expect.any(Number) })
 })
 
-test('an abort ends streamText and the computing; embeddings and tools are refused', async ({
+test('an abort ends streamText and the computing; embeddings and unknown options are refused', async ({
   doorsPage,
 }) => {
   const found = await doorsPage.evaluate(async (prompt) => {

@@ -222,7 +222,14 @@ const REFUSED = [
     'bad_request',
     'response_format',
   ],
-  ['tools', { tools: [{ type: 'function' }] }, 'BadRequestError', 400, 'unsupported_parameter', 'tools'],
+  [
+    'a tool that is no function',
+    { tools: [{ type: 'custom' }] },
+    'BadRequestError',
+    400,
+    'unsupported_parameter',
+    'tools[0].type',
+  ],
   ['an unknown field', { temprature: 1 }, 'BadRequestError', 400, 'unsupported_parameter', 'temprature'],
   ['a value out of range', { top_p: 3 }, 'BadRequestError', 400, 'bad_request', 'top_p'],
   [

@@ -171,11 +171,18 @@ function byteKindOf({ decoder }: { decoder?: unknown }): Vocabulary['kind'] {
 /** One template, or several with names, of which one is wanted; without a default one the first is that. */
 function templateOf(template: unknown, name: 'default' | 'tool_use'): ChatTemplate | undefined {
   if (typeof template === 'string')
-    return name === 'default' ? { text: template, compiled: new Template(BOUNDED + template) } : undefined
+    return name === 'default'
+      ? { text: template, compiled: new Template(BOUNDED + renderable(template)) }
+      : undefined
   if (!Array.isArray(template)) return undefined
   const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[]
   const chosen = named.find((entry) => entry.name === name) ?? (name === 'default' ? named[0] : undefined)
   return typeof chosen?.template === 'string' ? templateOf(chosen.template, 'default') : undefined
+}
+
+/** SmolLM3 writes tools as Python prints a dict, which the library cannot: as JSON they say the same. */
+function renderable(template: string): string {
+  return template.replaceAll(/\btool \| string\b/g, 'tool | tojson')
 }
 
 function parse(bytes: Uint8Array, name: string): object {

@@ -15,6 +15,14 @@ export function checkMessages(messages: GenerateRequest['messages'] & {}): reado
   return messages
 }
 
+/** Throws `bad_request`. */
+export function checkTemplateOptions(options: unknown): Readonly<Record<string, unknown>> {
+  if (options === undefined) return {}
+  if (typeof options === 'object' && options !== null && !Array.isArray(options))
+    return options as Readonly<Record<string, unknown>>
+  throw new EngineError('bad_request', 'templateOptions must be an object.')
+}
+
 function problemOf({ role, content, toolCalls, toolCallId, reasoning }: Record<string, unknown>) {
   if (!ROLES.includes(role) || typeof content !== 'string')
     return 'needs a role (system, user, assistant or tool) and a string as content.'

@@ -10,7 +10,6 @@ import type {
 } from '@tabserve/engine'
 import {
   Engine,
-  TextStream,
   promptLimit,
   refuseUnknownOptions,
   resolveSampling,
@@ -23,11 +22,12 @@ import type { GrammarSpec } from '../grammar/grammar-spec.ts'
 import { Grammars } from '../grammar/grammars.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 import { readAnswers } from '../tools/read-answers.ts'
+import { saidText } from '../tools/said-text.ts'
 import { templateMessages, templateTools } from '../tools/template-messages.ts'
 import type { ModelHabits } from '../tools/tool-plan.ts'
 import { marksOf, planAnswer } from '../tools/tool-plan.ts'
 import { checkTools } from '../tools/tool-request.ts'
-import { checkMessages } from './check-messages.ts'
+import { checkMessages, checkTemplateOptions } from './check-messages.ts'
 import type { LastingRunner } from './lasting-runner.ts'
 
 /** A timer for longer fires at once. */
@@ -279,23 +279,4 @@ interface ReadPrompt {
   readonly tokens: readonly number[]
   /** As the template renders it; '' of ids. */
   readonly text: string
-}
-
-/** What an answer of these tokens has said. */
-function saidText(
-  answer: readonly number[],
-  decode: ((tokens: readonly number[]) => string) | undefined,
-  stop: readonly string[],
-  prompt: readonly number[],
-): string {
-  if (decode === undefined) return ''
-  const stream = new TextStream(decode, stop, prompt)
-  return answer.map((token) => stream.push(token)).join('')
-}
-
-function checkTemplateOptions(options: unknown): Readonly<Record<string, unknown>> {
-  if (options === undefined) return {}
-  if (typeof options === 'object' && options !== null && !Array.isArray(options))
-    return options as Readonly<Record<string, unknown>>
-  throw new EngineError('bad_request', 'templateOptions must be an object.')
 }
