@@ -166,7 +166,7 @@ export class FakeHost implements ModelHost {
       kvBytes,
       kvType: 'float32',
       hasChatTemplate: false,
-      load: { networkBytes: 0, storedBytes: 0, localBytes: 0, fetchMs: 0, createMs: 0, warmupMs: 0 },
+      load: { networkBytes: 0, storedBytes: 0, localBytes: 0, fetchMs: 0, hashMs: 0, createMs: 0, warmupMs: 0 },
     }
   }
 }

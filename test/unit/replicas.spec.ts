@@ -123,13 +123,13 @@ test('the figures of replicas are added', () => {
     rows: 6,
     kvUsage: 0.25,
     generatedTokens: 4,
-    blocks: { total: 4, used: 1, cached: 2, copied: 0 },
+    blocks: { total: 4, used: 1, cached: 2, copied: 0, stored: 5, evicted: 3 },
   }
   expect(sumStats(one, other)).toMatchObject({
     rows: 8,
     kvUsage: 0.3125,
     generatedTokens: 7,
-    blocks: { total: 4, used: 1, cached: 2, copied: 0 },
+    blocks: { total: 4, used: 1, cached: 2, copied: 0, stored: 5, evicted: 3 },
   })
 })
 

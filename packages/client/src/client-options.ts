@@ -5,6 +5,8 @@ import type { HubOptions as EngineOptions } from './hub/hub.ts'
 import type { HubOptions } from './hugging-face.ts'
 import { HubRequests } from './hugging-face.ts'
 import { checkedStorage } from './storage-options.ts'
+import type { CheckedTelemetry, TelemetryHook, TelemetryOptions } from './telemetry/telemetry-options.ts'
+import { checkedTelemetry } from './telemetry/telemetry-options.ts'
 import { refuse } from './unknown-options.ts'
 
 /** Longer than the slowest step of a model that fits the CPU. */
@@ -37,6 +39,8 @@ export interface ClientOptions {
   readonly memoryBudgetBytes?: number
   /** Where repositories of the Hugging Face hub come from. */
   readonly hub?: HubOptions
+  /** Called with everything that happens, or how. Default: nobody listens, and nothing is told. */
+  readonly telemetry?: TelemetryHook | TelemetryOptions
 }
 
 /** `signal` stops the download, which fails with `aborted`; what had arrived is kept for the next try. */
@@ -56,12 +60,13 @@ export interface CheckedOptions {
   readonly broker: ClientOptions['broker']
   readonly memoryBudgetBytes: number | undefined
   readonly hub: HubRequests
+  readonly telemetry: CheckedTelemetry | undefined
 }
 
 /** Throws `bad_request`. */
 export function checkedOptions(options: ClientOptions): CheckedOptions {
   const { worker, assets, threads, hangTimeoutMs, storage, share = false, broker, ...onPage } = options
-  const { memoryBudgetBytes, hub, ...unknown } = onPage
+  const { memoryBudgetBytes, hub, telemetry, ...unknown } = onPage
   refuse(unknown, 'createClient')
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
     throw wrong('threads', threads, 'a whole number from 1 to 64')
@@ -81,6 +86,7 @@ export function checkedOptions(options: ClientOptions): CheckedOptions {
     broker: share ? broker : undefined,
     memoryBudgetBytes,
     hub: new HubRequests(hub),
+    telemetry: checkedTelemetry(telemetry),
   }
 }
 

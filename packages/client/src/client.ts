@@ -1,5 +1,6 @@
 import type {
   DeviceReport,
+  GenerateRequest,
   Health,
   ModelHealth,
   ModelInfo,
@@ -13,6 +14,7 @@ import { LOAD_OPTIONS, checkedOptions } from './client-options.ts'
 import type { AliasOptions } from './control/alias-table.ts'
 import { systemClock } from './control/clock.ts'
 import { ControlPlane } from './control/control-plane.ts'
+import type { Listener } from './control/dispatcher.ts'
 import type { VersionStatus } from './control/model-directory.ts'
 import type { Rollout, RolloutOptions } from './control/rollout.ts'
 import type { VersionReport } from './control/version-metrics.ts'
@@ -41,6 +43,7 @@ import { askRemote } from './remote/remote-request.ts'
 import { startGeneration } from './start-generation.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
+import { Telemetry } from './telemetry/telemetry.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
 
 /** What the page holds: loads models into workers and asks them. Every method rejects with `EngineError` and nothing else. */
@@ -65,6 +68,7 @@ export class Client {
   readonly #hosted: HostedModels
   readonly #control: ControlPlane
   readonly #grants: Grant[] = []
+  readonly #telemetry: Telemetry | undefined
 
   /** Starts a worker, or joins the tabs that share one. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
@@ -89,6 +93,8 @@ export class Client {
       rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
     })
     this.models = new Models(host, options.hub)
+    this.#telemetry = options.telemetry === undefined ? undefined : new Telemetry(options.telemetry)
+    void this.#telemetry?.listen(host)
   }
 
   /** Cores, threads and isolation, as the first worker found them. */
@@ -173,7 +179,7 @@ export class Client {
    * `model_not_found`, `model_not_loaded`.
    */
   rollout(options: RolloutOptions): Promise<Rollout> {
-    return this.#control.rollout(options)
+    return this.#control.rollout(this.#telemetry?.ofRollout(options) ?? options)
   }
 
   /** What each version has done for its requests, as seen from the page: errors, time to the first token, inter-token latency. */
@@ -212,7 +218,11 @@ export class Client {
 
   /** Every figure of every loaded model, under vLLM's names; `tabserve/prometheus` writes them as text. */
   async metrics(): Promise<readonly Metric[]> {
-    const models = (await this.list()).map(async (info) => ({ info, stats: await this.stats(info.id) }))
+    const { models: health } = await this.health()
+    const models = (await this.list()).map(async (info) => {
+      const found = health.find(({ id }) => id === info.id)
+      return { info, stats: await this.stats(info.id), ...(found === undefined ? {} : { health: found }) }
+    })
     return metricsOf(await Promise.all(models))
   }
 
@@ -244,8 +254,12 @@ export class Client {
    * for the whole answer.
    */
   generate({ signal, stickyKey, ...options }: GenerateOptions): Generation {
-    return startGeneration(signal, (listener) =>
-      this.#control.submit({ task: 'generate', ...options }, stickyKey, listener),
+    const request: GenerateRequest = { task: 'generate', ...options }
+    const submit = (request: GenerateRequest, listener: Listener) =>
+      this.#control.submit(request, stickyKey, listener)
+    return startGeneration(
+      signal,
+      (listener) => this.#telemetry?.submit(request, listener, submit) ?? submit(request, listener),
     )
   }
 
@@ -267,6 +281,7 @@ export class Client {
   dispose(): void {
     this.#hosted.failAll(disposed())
     for (const grant of this.#grants.splice(0)) grant.revoke()
+    this.#telemetry?.dispose()
     this.#host.dispose()
     this.#control.lost()
   }

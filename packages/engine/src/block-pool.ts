@@ -28,6 +28,7 @@ export class BlockPool {
   readonly #blank: Block[]
   /** In the order in which they were dropped. */
   readonly #idle = new Set<Block>()
+  #numEvicted = 0
 
   constructor(count: number, tree: BlockTree) {
     this.#tree = tree
@@ -41,6 +42,10 @@ export class BlockPool {
 
   get numIdle(): number {
     return this.#idle.size
+  }
+
+  get numEvicted(): number {
+    return this.#numEvicted
   }
 
   /** Blocks that `take` could give. */
@@ -96,6 +101,7 @@ export class BlockPool {
     for (const block of this.#idle) {
       this.#idle.delete(block)
       this.#tree.remove(block)
+      this.#numEvicted++
       return block
     }
     throw new Error('a block was counted as available and is not')

@@ -5,6 +5,7 @@ import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { GenerateRequest, TokenizeRequest } from './request.ts'
 import type { ModelStats } from './stats.ts'
+import type { ObserveOptions } from './telemetry-event.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
 export interface EngineApi extends ModelsApi {
@@ -31,6 +32,8 @@ export interface EngineApi extends ModelsApi {
   submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
   /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
   cancel(id: string): Promise<void>
+  /** Tells from now on what happens, on `port`, until that is closed. @param worker what events call this worker. */
+  observe(worker: string, port: MessagePort, options: ObserveOptions): Promise<Answer<null>>
   /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
   pulse(): Promise<Pulse>
 }
@@ -181,6 +184,8 @@ export interface LoadReport {
   readonly localBytes: number
   /** Time that somebody waited for bytes, part of it within `createMs`: weights stream into the runner. */
   readonly fetchMs: number
+  /** Time in hashing what came; it goes on while bytes come and weights stream into the runner. */
+  readonly hashMs: number
   readonly createMs: number
   readonly warmupMs: number
   /** Why the weights are not kept, when they are not. The model works all the same. */

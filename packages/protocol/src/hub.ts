@@ -1,6 +1,7 @@
 import type { Answer, DeviceReport, EngineApi, LoadRequest, ModelInfo } from './api.ts'
 import type { ModelsApi } from './models.ts'
 import type { GenerateRequest } from './request.ts'
+import type { ObserveOptions } from './telemetry-event.ts'
 
 /** What whoever holds the workers does for a client, in its own tab or another. Answers are values, as in `EngineApi`. */
 export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
@@ -15,6 +16,8 @@ export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
    * because the worker died: what it had said can be resumed. `isCancelled`: see `EngineApi.submit`.
    */
   submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<Answer<null>>
+  /** Tells what happens as `ObserverMessage`s on `port`, until that is closed. Answers when nothing more will come. */
+  observe(port: MessagePort, options: ObserveOptions): Promise<Answer<null>>
   /** Ends a request, also one that still waits for a worker: then `submit` answers `aborted`. */
   cancel(id: string): Promise<Answer<null>>
 }

@@ -21,6 +21,10 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly n?: number
   /** Not together with `ignoreEos`. Default: anything may be said. */
   readonly structuredOutputs?: StructuredOutputs
+  /** What telemetry calls it. Default: random. */
+  readonly requestId?: string
+  /** W3C trace context of whoever asks; telemetry carries it on. */
+  readonly traceparent?: string
   /**
    * What each answer had said when the worker that computed it died; they go on behind it, and nothing is said twice. The client's own: it puts
    * requests that were running to a new worker with this.
@@ -126,6 +130,8 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   messages: true,
   n: true,
   structuredOutputs: true,
+  requestId: true,
+  traceparent: true,
   resume: true,
   priority: true,
   preempt: true,

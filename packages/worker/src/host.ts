@@ -7,6 +7,7 @@ import { modelsApi } from './models-api.ts'
 import { openRepository } from './open-repository.ts'
 import { OpenRequests } from './open-requests.ts'
 import { Server } from './server.ts'
+import { Telemetry } from './telemetry.ts'
 import { withProgress } from './with-progress.ts'
 
 /** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
@@ -15,6 +16,7 @@ export function startWorker(): void {
   let server: Server | undefined
   let repository: ModelRepository | undefined
   const requests = new OpenRequests()
+  const telemetry = new Telemetry()
   const ready = () => {
     if (server === undefined) throw notConfigured()
     return server
@@ -24,7 +26,7 @@ export function startWorker(): void {
     configure: (config) =>
       answer('backend_failed', async () => {
         repository = await openRepository(config.storage)
-        server = new Server(config, repository)
+        server = new Server(config, repository, telemetry)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
@@ -59,8 +61,13 @@ export function startWorker(): void {
           .then(() => null),
       ),
     submit: (request, port, id, isCancelled) =>
-      requests.open(id, port, (emit) => ready().submit(request, emit), isCancelled),
+      requests.open(id, port, (emit) => ready().submit({ requestId: id, ...request }, emit), isCancelled),
     cancel: async (id) => requests.cancel(id),
+    observe: (worker, port, options) =>
+      answer('backend_failed', () => {
+        telemetry.observe(worker, port, options)
+        return null
+      }),
     pulse: async () => server?.pulse() ?? { busy: false, progress: 0 },
   }
   expose(api)

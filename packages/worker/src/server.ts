@@ -15,6 +15,8 @@ import type {
 import { EngineError, findModel } from '@tabserve/protocol'
 import type { LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
 import { Device, Mutex, TASKS } from '@tabserve/runtime'
+import { tellOfLoad, tellOfUnload } from './load-events.ts'
+import type { Telemetry } from './telemetry.ts'
 
 interface Entry {
   /** But for what may change: see `infoOf`. */
@@ -26,13 +28,15 @@ interface Entry {
 export class Server {
   readonly device: Device
   readonly #repository: ModelRepository
+  readonly #telemetry: Telemetry
   readonly #models = new Map<string, Entry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
 
-  constructor(config: WorkerConfig, repository: ModelRepository) {
+  constructor(config: WorkerConfig, repository: ModelRepository, telemetry: Telemetry) {
     this.device = new Device(config)
     this.#repository = repository
+    this.#telemetry = telemetry
   }
 
   /** Loads what the request names. A model of the same name and version is replaced once the new one is ready. */
@@ -41,7 +45,9 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    return this.#turns.run(() => this.#load(request, onProgress, signal))
+    return this.#turns.run(() =>
+      tellOfLoad(this.#telemetry, request.url, onProgress, (told) => this.#load(request, told, signal)),
+    )
   }
 
   /** Throws `model_not_loaded`. Requests that are running end with `engine_lost`. */
@@ -50,6 +56,7 @@ export class Server {
       const { info, model } = this.#find(id)
       this.#models.delete(info.id)
       await model.served.dispose()
+      tellOfUnload(this.#telemetry, info.id)
     })
   }
 
@@ -120,7 +127,7 @@ export class Server {
     const info: ModelInfo = {
       ...facts,
       ...served.facts(),
-      id: `${manifest.name}@${manifest.version}`,
+      id: idOf(manifest),
       url: opened.address,
       manifest: withCache(manifest, cache),
       threads: this.device.report.threads,
@@ -140,7 +147,8 @@ export class Server {
     try {
       const { manifest, files } = opened
       const reopen = () => this.#reopen(opened, request.hub ?? { url: opened.address })
-      const model = { manifest, files, reopen }
+      const observer = this.#telemetry.observerOf(idOf(manifest))
+      const model = { manifest, files, reopen, observer }
       return await TASKS[manifest.task](model, this.device, request, onProgress)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
@@ -171,6 +179,10 @@ export class Server {
   #find(id: string): Entry {
     return findModel(this.#models, id)
   }
+}
+
+function idOf({ name, version }: Manifest): string {
+  return `${name}@${version}`
 }
 
 function infoOf({ info, model }: Entry): ModelInfo {

@@ -1,10 +1,12 @@
 import type {
   Answer,
+  FinishEvent,
   GenerateRequest,
   HubApi,
   RequestCommand,
   RequestEvent,
   ResumedAnswer,
+  Timing,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { handOver } from './link.ts'
@@ -126,11 +128,15 @@ export class Flight {
     if (this.#isOver) return
     this.#isOver = true
     this.#port?.close()
-    this.#take(event.type === 'finish' && this.#numReplays > 0 ? { ...event, timing: this.#timing() } : event)
+    this.#take(event.type === 'finish' && this.#numReplays > 0 ? this.#ofAllWorkers(event) : event)
+  }
+
+  #ofAllWorkers({ work: _, ...event }: FinishEvent): FinishEvent {
+    return { ...event, timing: this.#timing() }
   }
 
   /** Cancelled where no worker can say so. */
-  #abortion(): RequestEvent {
+  #abortion(): FinishEvent {
     const completionTokens = this.#said.reduce((sum, { length }) => sum + length, 0)
     return {
       type: 'finish',
@@ -141,7 +147,7 @@ export class Flight {
   }
 
   /** As the page saw it: the last worker knows only its own part. */
-  #timing(): Extract<RequestEvent, { type: 'finish' }>['timing'] {
+  #timing(): Timing {
     const totalMs = this.#elapsedMs()
     const firstTokenMs = this.#firstTokenMs
     return { queueMs: firstTokenMs ?? totalMs, firstTokenMs, totalMs }

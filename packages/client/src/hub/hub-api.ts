@@ -28,6 +28,7 @@ export function hubApi(hub: Hub): HubApi {
     health: () => answer('backend_failed', () => hub.health()),
     submit: (request, port, id, isCancelled) =>
       done('bad_request', () => hub.submit(request, port, id, isCancelled)),
+    observe: (port, options) => done('backend_failed', () => hub.observe(port, options)),
     cancel: (id) => done('bad_request', () => hub.cancel(id)),
     clearCache: (url) => worker((api) => api.clearCache(url)),
     listStored: () => worker((api) => api.listStored()),

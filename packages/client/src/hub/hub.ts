@@ -7,12 +7,14 @@ import type {
   ModelHealth,
   ModelInfo,
   ModelStats,
+  ObserveOptions,
   Scaling,
   TokenizeRequest,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
 import { modelBytes } from '../control/memory-budget.ts'
 import { memoryShare } from './memory-share.ts'
+import { Observers } from './observers.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { checkReplicas } from './resolve-scaling.ts'
 import { threadsPerReplica } from './threads.ts'
@@ -30,6 +32,7 @@ export class Hub {
   readonly #options: WorkerLinkOptions
   readonly #memoryBudgetBytes: number
   readonly #models = new Map<string, ReplicaSet>()
+  readonly #observers = new Observers()
   readonly #aborts = new Map<string, AbortController>()
   /** A worker that holds no model: the next replica takes it, and what is about storage goes through it. */
   #spare: Promise<WorkerLink> | undefined
@@ -37,7 +40,10 @@ export class Hub {
 
   /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
   static async create({ memoryBudgetBytes, ...options }: HubOptions): Promise<Hub> {
-    return new Hub(options, memoryBudgetBytes, await startWorker(options, 1))
+    const spare = await startWorker(options, 1)
+    const hub = new Hub(options, memoryBudgetBytes, spare)
+    hub.#observers.watch(spare)
+    return hub
   }
 
   private constructor(options: WorkerLinkOptions, memoryBudgetBytes: number, spare: WorkerLink) {
@@ -152,6 +158,12 @@ export class Hub {
     for (const [id, abort] of this.#aborts) if (id.startsWith(prefix)) abort.abort()
   }
 
+  /** Tells what happens here and in the workers, until nothing more will. */
+  async observe(port: MessagePort, options: ObserveOptions): Promise<void> {
+    this.#observers.add(port, options)
+    await this.#observers.closed
+  }
+
   /** A worker for what is about no model in particular. */
   async worker(): Promise<WorkerLink> {
     if (this.#isDisposed) throw disposed()
@@ -171,6 +183,7 @@ export class Hub {
       (spare) => spare.terminate('the client was disposed of'),
       () => {},
     ) // never started
+    this.#observers.close()
   }
 
   #setOf(request: LoadRequest, scaling: Scaling): ReplicaSet {
@@ -178,6 +191,7 @@ export class Hub {
       request,
       scaling,
       startWorker: (numReplicas) => this.#startWorker(numReplicas),
+      tell: (event) => this.#observers.tell(event),
       fit: (set, replicas) => this.#fit(set, replicas),
     })
   }
@@ -202,7 +216,7 @@ export class Hub {
       if (idle.device.threads === threadsOf(this.#options, idle.device, numReplicas)) return idle
       idle.terminate('it has not the right number of threads')
     }
-    return startWorker(this.#options, numReplicas)
+    return this.#newWorker(numReplicas)
   }
 
   /** One idle worker stays: the next load then needs no script, which a page that is offline by now could not get. */
@@ -212,10 +226,16 @@ export class Hub {
   }
 
   #startSpare(): Promise<WorkerLink> {
-    return startWorker(this.#options, 1).catch((error: unknown) => {
+    return this.#newWorker(1).catch((error: unknown) => {
       this.#spare = undefined // the next call tries again
       throw error
     })
+  }
+
+  async #newWorker(numReplicas: number): Promise<WorkerLink> {
+    const worker = await startWorker(this.#options, numReplicas)
+    this.#observers.watch(worker)
+    return worker
   }
 
   #find(id: string): ReplicaSet {

@@ -10,6 +10,7 @@ import { EngineError } from '@tabserve/protocol'
 import { chooseReplica } from '../control/route.ts'
 import { Changes } from './changes.ts'
 import { modelHealth } from './model-health.ts'
+import type { HubEvent } from './observers.ts'
 import { PrefixHomes, beginningsOf } from './prefix-homes.ts'
 import { Replica } from './replica.ts'
 import { withoutWait } from './request-deadline.ts'
@@ -23,6 +24,7 @@ export interface ReplicaSetOptions {
   readonly scaling: Scaling
   /** Starts a worker for one of this many replicas. */
   readonly startWorker: (numReplicas: number) => Promise<WorkerLink>
+  readonly tell: (event: HubEvent) => void
   /** How many of so many replicas that the load asks for memory has room for. */
   readonly fit: (set: ReplicaSet, replicas: number) => number
 }
@@ -301,6 +303,8 @@ export class ReplicaSet {
     const replica = new Replica(this.#options.request, {
       startWorker: () => this.#options.startWorker(numReplicas),
       onChange: () => this.#changed(),
+      onRestart: (restarts) =>
+        this.#options.tell({ type: 'worker-restart', url: this.request.url, restarts }),
     })
     this.#replicas.push(replica)
     return replica

@@ -1,6 +1,7 @@
 import type {
   Cancel,
   Emit,
+  Observer,
   Prompt,
   RunnerFacts,
   SchedulerOptions,
@@ -9,6 +10,7 @@ import type {
 } from '@tabserve/engine'
 import {
   Engine,
+  checkString,
   promptLimit,
   refuseUnknownOptions,
   resolveSampling,
@@ -39,6 +41,7 @@ export class GenerateModel implements Served {
     eosTokenIds: readonly number[],
     grammarScript: string,
     options: SchedulerOptions,
+    observer: Observer,
   ) {
     this.#lasting = lasting
     this.#tokenizer = tokenizer
@@ -51,10 +54,12 @@ export class GenerateModel implements Served {
         replaceRunner: (loss) => lasting.replace(loss),
         decode: (tokens) => tokenizer.decode(tokens),
         eosTokenIds,
-        now: () => performance.now(),
+        // What the engine tells of itself is to be compared with what the page saw.
+        now: () => performance.timeOrigin + performance.now(),
         breathe: () => this.#breath.take(),
         sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS))),
         randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+        observer,
       },
       options,
     )
@@ -63,6 +68,8 @@ export class GenerateModel implements Served {
   submit(request: GenerateRequest, emit: Emit): Cancel {
     try {
       refuseUnknownOptions(request)
+      const id = checkString('requestId', request.requestId) ?? ''
+      checkString('traceparent', request.traceparent)
       const sampling = resolveSampling(request, this.#lasting.runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
       const constrain = this.#constraintOf(request)
@@ -70,6 +77,7 @@ export class GenerateModel implements Served {
       const resume = this.#resumeOf(request, scheduling)
       return this.#engine.submit(
         {
+          id,
           tokens,
           sampling,
           scheduling,
