@@ -13,10 +13,15 @@ import type { TelemetryHook } from './telemetry-options.ts'
 import { timeMs } from './time.ts'
 
 /** Stands between a request and its listener, and tells what passes. */
-export class RequestTelemetry implements Listener {
+export class RequestTelemetry {
+  /** In place of the request's own. */
+  readonly listener: Listener = {
+    servedBy: (server) => this.#servedBy(server),
+    take: (event) => this.#take(event),
+  }
   readonly #request: GenerateRequest
   readonly #id: string
-  readonly #listener: Listener
+  readonly #heard: Listener
   readonly #tell: TelemetryHook
   readonly #arrivalMs = timeMs()
   /** What each answer has said, where content is told. */
@@ -34,7 +39,7 @@ export class RequestTelemetry implements Listener {
   ) {
     this.#request = request
     this.#id = id
-    this.#listener = listener
+    this.#heard = listener
     this.#tell = tell
     this.#output = tellsContent ? [] : undefined
     const { model, priority = 0, prompt, messages } = request
@@ -51,9 +56,14 @@ export class RequestTelemetry implements Listener {
     })
   }
 
-  servedBy(server: ServedBy): void {
+  /** It was not even sent. */
+  refused(error: unknown): void {
+    this.#end(toWireError(error, 'bad_request').code)
+  }
+
+  #servedBy(server: ServedBy): void {
     this.#server = server
-    this.#listener.servedBy(server)
+    this.#heard.servedBy(server)
     const { model, alias } = server
     const of = { id: this.#id, timeMs: timeMs(), model }
     if (server.where === 'remote') {
@@ -62,15 +72,10 @@ export class RequestTelemetry implements Listener {
     } else this.#tell({ type: 'route', ...of, ...(alias === undefined ? {} : { alias }) })
   }
 
-  take(event: RequestEvent): void {
-    this.#listener.take(event)
+  #take(event: RequestEvent): void {
+    this.#heard.take(event)
     if (event.type === 'delta') this.#tellOfDelta(event.choice, event.tokens.length, event.text)
     else this.#end(event.type === 'finish' ? event : event.error.code)
-  }
-
-  /** It was not even sent. */
-  refused(error: unknown): void {
-    this.#end(toWireError(error, 'bad_request').code)
   }
 
   #tellOfDelta(choice: number, numTokens: number, text: string): void {

@@ -53,7 +53,7 @@ export class Telemetry {
     const tell = (event: TelemetryEvent) => this.#tell(event)
     const told = new RequestTelemetry(named, id, listener, this.#options.content, tell)
     try {
-      return submit(named, told)
+      return submit(named, told.listener)
     } catch (error) {
       told.refused(error)
       throw error
