@@ -1,8 +1,9 @@
-import { bytes, duration } from '../chat/format.ts'
+import { bytes } from '../chat/format.ts'
 import { make } from '../chat/element.ts'
 import type { Chart, ChartOptions } from './chart.ts'
 import type { EngineFigures } from './engine-figures.ts'
 import type { Recorder } from './recorder.ts'
+import { brief } from './brief.ts'
 
 const KEEP_MS = 61_000
 const percent = (value: number) => `${Math.round(value)} %`
@@ -41,14 +42,14 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Time to first token',
     series: ['median', '95th percentile'],
-    format: duration,
+    format: brief,
     least: 50,
     values: (recorder) => [recorder.ttftMs(0.5), recorder.ttftMs(0.95)],
   },
   {
     title: 'From token to token',
     series: ['median', '95th percentile'],
-    format: duration,
+    format: brief,
     least: 10,
     values: (recorder) => [recorder.interTokenMs(0.5), recorder.interTokenMs(0.95)],
   },
@@ -64,10 +65,10 @@ const PANELS: readonly Panel[] = [
   },
   {
     title: 'Memory',
-    series: ['wasm memory', 'of it KV'],
+    series: ['with weights', 'KV cache'],
     format: bytes,
     least: 1e7,
-    values: (_, { heapBytes, kvBytes }) => [heapBytes, kvBytes],
+    values: (_, { heapBytes, kvBytes }) => [heapBytes + kvBytes, kvBytes],
   },
   {
     title: 'Versions, requests a second',

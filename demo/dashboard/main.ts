@@ -2,7 +2,7 @@ import type { Client, Metric } from 'tabserve'
 import { createClient } from 'tabserve'
 import { Alert } from '../chat/alert.ts'
 import { byId, make } from '../chat/element.ts'
-import { bytes, count, rate } from '../chat/format.ts'
+import { bytes, count } from '../chat/format.ts'
 import { Board } from './board.ts'
 import type { EngineFigures } from './engine-figures.ts'
 import { figuresOf } from './engine-figures.ts'
@@ -102,13 +102,13 @@ function show(client: Client, users: Users, board: Board, figures: EngineFigures
     ['Done', String(recorder.numDone)],
     ['Failed', String(recorder.numFailed)],
     ['Tokens', count(recorder.numTokens)],
-    ['Speed', rate(recorder.tokenRate())],
+    ['Tokens/s', recorder.tokenRate().toFixed(0)],
     ['Running', String(running)],
     ['Waiting', String(waiting)],
     ['Batch', occupancy === undefined ? '–' : occupancy.toFixed(1)],
     ['Cache hits', promptTokens === 0 ? '–' : `${Math.round((100 * cachedTokens) / promptTokens)} %`],
     ['KV', bytes(kvBytes)],
-    ['Memory', bytes(heapBytes)],
+    ['Memory', bytes(heapBytes + kvBytes)],
     ['Restarts', String(recorder.numRestarts)],
   ])
   board.add(recorder, figures)
@@ -121,7 +121,7 @@ function facts(named: readonly (readonly [string, string])[]): void {
   byId('figures', HTMLDListElement).replaceChildren(
     ...named.map(([name, text]) => {
       const figure = make('div')
-      const value = make('dd', { text, testId: `figure-${name.toLowerCase().replace(' ', '-')}` })
+      const value = make('dd', { text, testId: `figure-${name.toLowerCase().replace(/\W/, '-')}` })
       figure.append(make('dt', { text: name }), value)
       return figure
     }),

@@ -1,5 +1,5 @@
 import { make } from '../chat/element.ts'
-import { duration } from '../chat/format.ts'
+import { brief } from './brief.ts'
 import type { Trace } from './recorder.ts'
 
 /** One request as a waterfall: what it waited for, and the forward passes beneath. */
@@ -21,19 +21,19 @@ export function showTrace(host: HTMLElement, { end, steps }: Trace): void {
   const phase = (name: string, kind: string, fromMs: number | undefined, toMs: number | undefined) =>
     fromMs === undefined || toMs === undefined
       ? []
-      : row(name, kind, [{ fromMs, toMs }], duration(toMs - fromMs))
+      : row(name, kind, [{ fromMs, toMs }], brief(toMs - fromMs))
   const passes = steps.map(({ timeMs, ms, kind, rows, tokens }) => ({
     fromMs: timeMs - ms,
     toMs: timeMs,
     title: `${kind}: ${tokens} tokens for ${rows} answers, ${ms.toFixed(1)} ms`,
   }))
   host.replaceChildren(
-    ...row('request', 'request', [{ fromMs: arrivalMs, toMs: timeMs }], duration(whole)),
+    ...row('request', 'request', [{ fromMs: arrivalMs, toMs: timeMs }], brief(whole)),
     ...phase('to the worker', 'travel', arrivalMs, queuedMs),
     ...phase('queue', 'queue', queuedMs, scheduledMs),
     ...phase('prefill', 'prefill', scheduledMs, firstTokenMs),
     ...phase('decode', 'decode', firstTokenMs, lastTokenMs),
-    ...row('forward passes', 'pass', passes, `${passes.length}, with the others'`),
+    ...row('forward passes', 'pass', passes, String(passes.length)),
   )
   host.dataset['request'] = end.id
   const cached = `${usage.promptTokens} prompt tokens, ${usage.cachedTokens} of them cached`

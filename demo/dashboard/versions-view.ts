@@ -1,6 +1,6 @@
 import type { VersionReport } from 'tabserve'
 import { make } from '../chat/element.ts'
-import { duration } from '../chat/format.ts'
+import { brief } from './brief.ts'
 
 /** The versions that were asked, side by side. @param weights percent of the traffic that each gets now. */
 export function showVersions(
@@ -11,7 +11,7 @@ export function showVersions(
   const live = reports.filter(
     ({ traffic, requests, inFlight }) => traffic === 'live' && requests + inFlight > 0,
   )
-  const time = (ms: number | undefined) => (ms === undefined ? '–' : duration(ms))
+  const time = (ms: number | undefined) => (ms === undefined ? '–' : brief(ms))
   body.replaceChildren(
     ...live.map(({ model, requests, errors, inFlight, ttftMs, interTokenMs }) => {
       const cells = [
