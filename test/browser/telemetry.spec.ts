@@ -100,6 +100,46 @@ test('without telemetry no worker is asked to tell anything; with a share of req
       expect(found.told).toContain(`${id} ${type}`)
 })
 
+test('of a shared engine every tab hears, and goes on hearing when the tab that holds it closes', async ({
+  context,
+  page: leader,
+}) => {
+  const follower = await context.newPage()
+  await follower.goto(leader.url())
+  for (const tab of [leader, follower])
+    await tab.evaluate(async () => {
+      const events: TelemetryEvent[] = []
+      Object.assign(window, { events })
+      const telemetry = (event: TelemetryEvent) => void events.push(event)
+      window.client = await window.tabserve.createClient({ share: true, telemetry })
+    })
+  const ask = (requestId: string) =>
+    follower.evaluate(
+      async ({ url, requestId }) => {
+        const { id: model } = await window.client.load(url)
+        await window.client.generate({ model, prompt: 'Once', maxTokens: 4, requestId })
+      },
+      { url: MODEL.stories1, requestId },
+    )
+  const heard = (tab: typeof leader, id: string) =>
+    tab.evaluate((id) => {
+      const { events } = window as unknown as { events: TelemetryEvent[] }
+      return events.filter((event) => 'id' in event && event.id === id).map(({ type }) => type)
+    }, id)
+  await ask('first')
+  await expect.poll(() => heard(follower, 'first')).toContain('request-first-token')
+  await expect.poll(() => heard(leader, 'first')).toContain('request-first-token')
+  expect(await heard(leader, 'first')).not.toContain('request-start') // the other page's own
+  await leader.close()
+  await expect.poll(() => follower.evaluate(() => window.client.role)).toBe('leader')
+  await expect
+    .poll(async () => {
+      await ask('second')
+      return heard(follower, 'second')
+    })
+    .toContain('request-first-token')
+})
+
 test('User Timing shows a request and its parts, and keeps nothing', async ({ page }) => {
   const { measures, left } = await page.evaluate(async (url) => {
     const measures: { name: string; startTime: number; duration: number; track: string }[] = []

@@ -65,7 +65,7 @@ export class Engine {
   /** Sequences that were resumed since the last plan, some of them at their end. */
   #resumed: Sequence[] = []
   #numArrived = 0
-  /** What the plan of the step that is running took. */
+  /** What deciding and booking the step that is running took. */
   #planMs = 0
   #loop: Promise<void> | undefined
   #wake = () => {}
@@ -193,10 +193,15 @@ export class Engine {
       const { outputs } = await runner.run(step)
       const ran = now()
       const generated = this.#counters.generatedTokens
+      const plannedMs = this.#planMs
       const numAccepted = this.#commit(plan, outputs)
       this.#record(
         plan,
-        { copyMs: copied - started, runMs: ran - copied, sampleMs: now() - ran },
+        {
+          copyMs: copied - started,
+          runMs: ran - copied,
+          sampleMs: now() - ran - (this.#planMs - plannedMs),
+        },
         {
           generatedTokens: this.#counters.generatedTokens - generated,
           acceptedTokens: numAccepted,
@@ -259,6 +264,7 @@ export class Engine {
 
   /** Books what the model has read, then takes the next token of each. Returns how many tokens of drafts were right. */
   #commit({ step, parts }: Plan, outputs: readonly Logits[]): number {
+    const before = this.#ports.now()
     parts.forEach(({ sequence, numDraft }, index) => {
       const { tokens } = step.runs[index] as Run
       this.#counters.computedTokens += tokens.length
@@ -266,6 +272,7 @@ export class Engine {
       if (this.#scheduler.has(sequence))
         this.#scheduler.computed(sequence, [...tokens.subarray(0, tokens.length - numDraft)])
     })
+    this.#planMs += this.#ports.now() - before
     let numAccepted = 0
     parts.forEach((part, index) => {
       const rows = new LogitsRows(outputs[index], step.runs[index] as Run)

@@ -5,10 +5,11 @@ import type { Observer } from './observer.ts'
 /** What a forward pass was and took. Milliseconds. */
 export interface StepRecord {
   readonly kind: StepKind
+  /** Deciding, and booking what was read. */
   readonly planMs: number
   readonly copyMs: number
   readonly runMs: number
-  /** Choosing tokens, and booking what was read. */
+  /** Choosing tokens. */
   readonly sampleMs: number
   readonly rows: number
   readonly tokens: number
