@@ -77,8 +77,13 @@ function control(client: Client, users: Users): void {
   stop.addEventListener('click', () => setUsers(0))
   canary.addEventListener('click', () => void rollOut(client).catch((error: unknown) => alert.show(error)))
   // Without a word, as when the browser kills it. Its requests go on in another.
-  kill.addEventListener('click', () => workers.at(-1)?.terminate())
+  kill.addEventListener('click', () => workers.at(servingIndex())?.terminate())
   for (const button of [start, canary, kill]) button.disabled = false
+}
+
+/** Workers are named in the order in which they are made: `worker-1` is the first. */
+function servingIndex(): number {
+  return Number(recorder.lastServing?.replace('worker-', '') ?? 1) - 1
 }
 
 /** Moves the alias to the version that it does not stand for. */
@@ -114,7 +119,8 @@ function show(client: Client, users: Users, board: Board, figures: EngineFigures
   board.add(recorder, figures)
   const { traffic = {} } = client.aliases().get(ALIAS) ?? {}
   showVersions(byId('versions', HTMLElement), client.versionReports(), traffic)
-  if (recorder.lastTrace !== undefined) showTrace(byId('trace', HTMLElement), recorder.lastTrace)
+  const trace = recorder.lastTrace()
+  if (trace !== undefined) showTrace(byId('trace', HTMLElement), trace)
 }
 
 function facts(named: readonly (readonly [string, string])[]): void {

@@ -44,7 +44,7 @@ function sentenceOf(event: TelemetryEvent): string | undefined {
     case 'device-lost':
       return `The GPU was lost; back after ${duration(event.recoveryMs)}.`
     case 'rollout':
-      return `Rollout ${event.from} → ${event.to}: ${event.phase}, ${event.weight} %${event.reason === undefined ? '' : `, ${event.reason}`}.`
+      return `Rollout ${event.from} → ${event.to}: ${event.phase}, ${event.weight} %${event.reason === undefined ? '' : `: ${event.reason.replace(/\.$/, '')}`}.`
     case 'fallback':
       return `A server answers in place of ${event.alias}: ${event.reason}.`
     default:

@@ -2,6 +2,8 @@ import type { RequestEndEvent, StepEvent, TelemetryEvent } from 'tabserve'
 
 /** What the last seconds are judged by. */
 const WINDOW_MS = 5000
+/** After so long everything is told. */
+const TOLD_MS = 500
 
 interface Seen {
   readonly atMs: number
@@ -24,12 +26,15 @@ export class Recorder {
   /** When each open request was asked, or had its last text. */
   readonly #open = new Map<string, { readonly atMs: number; readonly hasBegun: boolean }>()
   readonly #steps: StepEvent[] = []
+  /** The last requests whose whole story is known. */
+  readonly #traced: RequestEndEvent[] = []
   readonly #onNews: (event: TelemetryEvent) => void
   numTokens = 0
   numDone = 0
   numFailed = 0
   numRestarts = 0
-  lastTrace: Trace | undefined
+  /** Which worker made a model ready last, as events call it. */
+  lastServing: string | undefined
 
   /** @param onNews hears what is rare enough to be read. */
   constructor(onNews: (event: TelemetryEvent) => void) {
@@ -52,6 +57,9 @@ export class Recorder {
         return
       case 'worker-restart':
         this.numRestarts++
+        return this.#onNews(event)
+      case 'model-ready':
+        this.lastServing = event.worker
         return this.#onNews(event)
       case 'route':
       case 'request-queued':
@@ -77,6 +85,17 @@ export class Recorder {
   occupancy(): number | undefined {
     const rows = recent(this.#rows)
     return rows.length === 0 ? undefined : rows.reduce((sum, { value }) => sum + value, 0) / rows.length
+  }
+
+  /** The last request whose forward passes have all been told: workers tell of them on a port of their own. */
+  lastTrace(): Trace | undefined {
+    const until = performance.timeOrigin + performance.now() - TOLD_MS
+    const end = this.#traced.findLast(({ timeMs }) => timeMs <= until)
+    if (end === undefined) return undefined
+    const steps = this.#steps.filter(
+      ({ model, timeMs, ms }) => model === end.model && timeMs >= end.arrivalMs && timeMs - ms <= end.timeMs,
+    )
+    return { end, steps }
   }
 
   /** Tokens a second. */
@@ -113,8 +132,8 @@ export class Recorder {
     else this.numDone++
     this.#ends.push({ atMs: end.timeMs, model: end.model, failed })
     if (end.queuedMs === undefined || end.firstTokenMs === undefined) return
-    const steps = this.#steps.filter(({ model, timeMs }) => model === end.model && timeMs >= end.arrivalMs)
-    this.lastTrace = { end, steps }
+    this.#traced.push(end)
+    if (this.#traced.length > 100) this.#traced.shift()
   }
 }
 
