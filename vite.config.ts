@@ -19,7 +19,10 @@ export default defineConfig(({ mode }): UserConfig => ({
   build: {
     ...output,
     emptyOutDir: true,
-    rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html') },
+    rollupOptions: {
+      ...names,
+      input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html', 'dashboard/index.html'),
+    },
   },
   plugins: [
     { name: 'tabserve-kernels', buildStart: buildKernels },

@@ -76,7 +76,7 @@ export class FakeHost implements ModelHost {
     if (loadError !== undefined) throw new EngineError(loadError, `${id} does not load.`)
     this.#loaded.set(id, this.#loaded.get(id) ?? new Set())
     this.#replicas.set(id, replicas === 'auto' ? 1 : replicas)
-    return this.#info(id, url)
+    return fakeInfo(id, this.behave(id), url)
   }
 
   unload(id: string): Promise<void> {
@@ -136,7 +136,7 @@ export class FakeHost implements ModelHost {
         const replicas = this.#replicas.get(id)
         const sleep = this.#sleeping.get(id)
         return {
-          info: this.#info(id, url),
+          info: fakeInfo(id, this.behave(id), url),
           request: { url },
           scaling: replicas === undefined ? {} : { replicas },
           ...(sleep === undefined ? {} : { sleep }),
@@ -148,58 +148,62 @@ export class FakeHost implements ModelHost {
   folderBytes({ url }: HostSource): Promise<number> {
     return Promise.resolve(this.behave(idOf(url)).fileBytes)
   }
+}
 
-  #info(id: string, url: string): ModelInfo {
-    const [name = '', version = ''] = id.split('@')
-    const { fileBytes, kvBytes } = this.behave(id)
-    return {
-      id,
-      url,
-      manifest: {
-        format: 'tabserve-model',
-        formatVersion: 1,
-        name,
-        version,
-        task: 'generate',
-        parameters: 1,
-        graph: {
-          kind: 'decoder-gqa',
-          architecture: 'fake',
-          file: 'model.onnx',
-          externalData: 'model.onnx.data',
-          weights: 'fp32',
-          layers: 1,
-          heads: 1,
-          kvHeads: 1,
-          headDim: 1,
-          hiddenSize: 1,
-          vocabSize: 1,
-          contextLength: 1,
-        },
-        tokenizer: { file: 'tokenizer.json', config: 'config.json', eosTokenIds: [], addBos: false },
-        files: [{ path: 'model.onnx', bytes: fileBytes, sha256: '' }],
+/** What a model says of itself. @param id `name@version` */
+export function fakeInfo(
+  id: string,
+  { fileBytes, kvBytes }: Pick<Behaviour, 'fileBytes' | 'kvBytes'>,
+  url = `https://models.test/${id.replace('@', '/')}/`,
+): ModelInfo {
+  const [name = '', version = ''] = id.split('@')
+  return {
+    id,
+    url,
+    manifest: {
+      format: 'tabserve-model',
+      formatVersion: 1,
+      name,
+      version,
+      task: 'generate',
+      parameters: 1,
+      graph: {
+        kind: 'decoder-gqa',
+        architecture: 'fake',
+        file: 'model.onnx',
+        externalData: 'model.onnx.data',
+        weights: 'fp32',
+        layers: 1,
+        heads: 1,
+        kvHeads: 1,
+        headDim: 1,
+        hiddenSize: 1,
+        vocabSize: 1,
+        contextLength: 1,
       },
-      runner: 'public',
-      choice: {
-        device: 'wasm',
-        reason: 'asked',
-        by: 'asked',
-        facts: {
-          gpu: { missing: 'nobody asked for it' },
-          cores: 1,
-          threads: 1,
-          crossOriginIsolated: true,
-          memoryGb: undefined,
-        },
+      tokenizer: { file: 'tokenizer.json', config: 'config.json', eosTokenIds: [], addBos: false },
+      files: [{ path: 'model.onnx', bytes: fileBytes, sha256: '' }],
+    },
+    runner: 'public',
+    choice: {
+      device: 'wasm',
+      reason: 'asked',
+      by: 'asked',
+      facts: {
+        gpu: { missing: 'nobody asked for it' },
+        cores: 1,
+        threads: 1,
+        crossOriginIsolated: true,
+        memoryGb: undefined,
       },
-      threads: 1,
-      contextLength: 1,
-      maxRunning: 1,
-      kvBytes,
-      kvType: 'float32',
-      hasChatTemplate: false,
-      load: { networkBytes: 0, storedBytes: 0, localBytes: 0, fetchMs: 0, createMs: 0, warmupMs: 0 },
-    }
+    },
+    threads: 1,
+    contextLength: 1,
+    maxRunning: 1,
+    kvBytes,
+    kvType: 'float32',
+    hasChatTemplate: false,
+    load: { networkBytes: 0, storedBytes: 0, localBytes: 0, fetchMs: 0, hashMs: 0, createMs: 0, warmupMs: 0 },
   }
 }
 

@@ -10,7 +10,11 @@ async function startGranted(models: readonly string[], askRemote?: AskRemote) {
   const page = await startControl(askRemote === undefined ? {} : { askRemote })
   page.control.setAlias('chat', { traffic: { 'm@1': 100 } })
   const grant = new Grant(
-    { control: page.control, list: async () => page.control.directory.loaded() },
+    {
+      control: page.control,
+      submit: (...asked) => page.control.submit(...asked),
+      list: async () => page.control.directory.loaded(),
+    },
     { models },
   )
   return { ...page, grant, granted: connect(grant.port) }

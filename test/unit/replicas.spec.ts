@@ -125,13 +125,13 @@ test('the figures of replicas are added', () => {
     rows: 6,
     kvUsage: 0.25,
     generatedTokens: 4,
-    blocks: { total: 4, used: 1, cached: 2, copied: 0 },
+    blocks: { total: 4, used: 1, cached: 2, copied: 0, stored: 5, evicted: 3 },
   }
   expect(sumStats(one, other)).toMatchObject({
     rows: 8,
     kvUsage: 0.3125,
     generatedTokens: 7,
-    blocks: { total: 4, used: 1, cached: 2, copied: 0 },
+    blocks: { total: 4, used: 1, cached: 2, copied: 0, stored: 5, evicted: 3 },
   })
 })
 
@@ -145,7 +145,7 @@ test('what is left of the figures of a worker that is gone are its counters', ()
     kvBytes: 7,
     generatedTokens: 9,
   }
-  const blocks = { total: 4, used: 1, cached: 2, copied: 0 }
+  const blocks = { total: 4, used: 1, cached: 2, copied: 0, stored: 0, evicted: 0 }
   expect(countersOf({ ...stats, blocks })).toEqual({ ...emptyStats(), generatedTokens: 9 })
 })
 

@@ -8,6 +8,8 @@ import type { WhenTight } from './hub/with-room.ts'
 import type { HiddenOptions } from './lifecycle/hidden-policy.ts'
 import { checkedHidden } from './lifecycle/hidden-policy.ts'
 import { checkedStorage } from './storage-options.ts'
+import type { CheckedTelemetry, TelemetryHook, TelemetryOptions } from './telemetry/telemetry-options.ts'
+import { checkedTelemetry } from './telemetry/telemetry-options.ts'
 import { refuse } from './unknown-options.ts'
 
 /** Longer than the slowest step of a model that fits the CPU. */
@@ -50,6 +52,8 @@ export interface ClientOptions {
    * level 2, and it is tried once more; the next request wakes them. Default `fail`.
    */
   readonly whenTight?: WhenTight
+  /** Called with everything that happens, or how. Default: nobody listens, and nothing is told. */
+  readonly telemetry?: TelemetryHook | TelemetryOptions
 }
 
 /** `signal` stops the download, which fails with `aborted`; what had arrived is kept for the next try. */
@@ -72,12 +76,13 @@ export interface CheckedOptions {
   /** `undefined`: they stay ready. */
   readonly whenHidden: HiddenOptions | undefined
   readonly whenTight: WhenTight
+  readonly telemetry: CheckedTelemetry | undefined
 }
 
 /** Throws `bad_request`. */
 export function checkedOptions(options: ClientOptions): CheckedOptions {
   const { worker, assets, threads, hangTimeoutMs, storage, share = false, broker, ...onPage } = options
-  const { memoryBudgetBytes, hub, whenHidden = 'keep', whenTight = 'fail', ...unknown } = onPage
+  const { memoryBudgetBytes, hub, whenHidden = 'keep', whenTight = 'fail', telemetry, ...unknown } = onPage
   refuse(unknown, 'createClient')
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
     throw wrong('threads', threads, 'a whole number from 1 to 64')
@@ -103,6 +108,7 @@ export function checkedOptions(options: ClientOptions): CheckedOptions {
     hub: new HubRequests(hub),
     whenHidden: whenHidden === 'keep' ? undefined : checkedHidden(whenHidden),
     whenTight,
+    telemetry: checkedTelemetry(telemetry),
   }
 }
 

@@ -1,5 +1,6 @@
 import type {
   DeviceReport,
+  GenerateRequest,
   Health,
   ModelHealth,
   ModelInfo,
@@ -14,6 +15,7 @@ import { LOAD_OPTIONS, checkedOptions } from './client-options.ts'
 import type { AliasOptions } from './control/alias-table.ts'
 import { systemClock } from './control/clock.ts'
 import { ControlPlane } from './control/control-plane.ts'
+import type { Listener } from './control/dispatcher.ts'
 import type { VersionStatus } from './control/model-directory.ts'
 import type { RemoteReport } from './control/remote-traffic.ts'
 import type { Rollout, RolloutOptions } from './control/rollout.ts'
@@ -28,7 +30,7 @@ import { OpenAIDoor } from './doors/openai/openai-door.ts'
 import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
 import { OriginServer } from './doors/service-worker/origin-server.ts'
 import type { Generation } from './generation.ts'
-import type { GrantOptions } from './grant/grant.ts'
+import type { GrantOptions, GrantPorts } from './grant/grant.ts'
 import { Grant } from './grant/grant.ts'
 import type { Host, Role } from './hub/host.ts'
 import { OwnHost, disposed } from './hub/host.ts'
@@ -50,6 +52,7 @@ import { startGeneration } from './start-generation.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
 import { remoteMetricsOf } from './telemetry/remote-metrics.ts'
+import { Telemetry } from './telemetry/telemetry.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
 
 /** What the page holds: loads models into workers and asks them. Every method rejects with `EngineError` and nothing else. */
@@ -77,6 +80,7 @@ export class Client {
   readonly #control: ControlPlane
   readonly #grants: Grant[] = []
   #stopFollowing = () => {}
+  readonly #telemetry: Telemetry | undefined
 
   /** Starts a worker, or joins the tabs that share one. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
@@ -103,10 +107,12 @@ export class Client {
     this.models = new Models(host, options.hub)
     this.sessions = new Sessions({
       host,
-      submit: (request, listener) => this.#control.submit(request, undefined, listener),
+      submit: (request, listener) => this.#submit(request, undefined, listener),
       versionOf: (name, stickyKey) => this.#control.versionOf(name, stickyKey),
     })
     if (whenHidden !== undefined && 'document' in globalThis) this.#followPage(whenHidden)
+    this.#telemetry = options.telemetry === undefined ? undefined : new Telemetry(options.telemetry)
+    void this.#telemetry?.listen(host)
   }
 
   /** Cores, threads and isolation, as the first worker found them. */
@@ -191,7 +197,7 @@ export class Client {
    * `model_not_found`, `model_not_loaded`.
    */
   rollout(options: RolloutOptions): Promise<Rollout> {
-    return this.#control.rollout(options)
+    return this.#control.rollout(this.#telemetry?.ofRollout(options) ?? options)
   }
 
   /** What each version has done for its requests, as seen from the page: errors, time to the first token, inter-token latency. */
@@ -253,7 +259,11 @@ export class Client {
 
   /** Every figure of every loaded model, and of servers asked in their place, under vLLM's names; `tabserve/prometheus` writes them as text. */
   async metrics(): Promise<readonly Metric[]> {
-    const models = (await this.list()).map(async (info) => ({ info, stats: await this.stats(info.id) }))
+    const { models: health } = await this.health()
+    const models = (await this.list()).map(async (info) => {
+      const found = health.find(({ id }) => id === info.id)
+      return { info, stats: await this.stats(info.id), ...(found === undefined ? {} : { health: found }) }
+    })
     return [...metricsOf(await Promise.all(models)), ...remoteMetricsOf(this.remoteReports())]
   }
 
@@ -288,7 +298,7 @@ export class Client {
     if (session !== undefined)
       return this.sessions.ask(session, { ...options, ...(signal === undefined ? {} : { signal }) })
     return startGeneration(signal, (listener) =>
-      this.#control.submit({ task: 'generate', ...options }, stickyKey, listener),
+      this.#submit({ task: 'generate', ...options }, stickyKey, listener),
     )
   }
 
@@ -309,10 +319,21 @@ export class Client {
   grant(options: GrantOptions): Grant {
     const { models, maxRequests, ...unknown } = options
     refuse(unknown, 'grant')
-    const ports = { control: this.#control, list: () => this.list() }
+    const ports: GrantPorts = {
+      control: this.#control,
+      submit: (request, stickyKey, listener) => this.#submit(request, stickyKey, listener),
+      list: () => this.list(),
+    }
     const grant = new Grant(ports, { models, ...(maxRequests === undefined ? {} : { maxRequests }) })
     this.#grants.push(grant)
     return grant
+  }
+
+  /** To whoever is to answer, and, where somebody listens, past telemetry. */
+  #submit(request: GenerateRequest, stickyKey: string | undefined, listener: Listener): () => void {
+    const submit = (request: GenerateRequest, listener: Listener) =>
+      this.#control.submit(request, stickyKey, listener)
+    return this.#telemetry?.submit(request, listener, submit) ?? submit(request, listener)
   }
 
   /** Ends the workers and frees everything; running requests end with `engine_lost`. With `share` the engine goes on in another tab, where there is one. */
@@ -320,6 +341,7 @@ export class Client {
     this.#stopFollowing()
     this.#hosted.failAll(disposed())
     for (const grant of this.#grants.splice(0)) grant.revoke()
+    this.#telemetry?.dispose()
     this.#host.dispose()
     this.#control.lost()
   }

@@ -35,3 +35,4 @@ export type { RestoreOptions, Session, SessionUsage, TurnOptions } from './sessi
 export type { AnswerOptions, SessionOptions } from './sessions/session-options.ts'
 export type { OpenSavedOptions, Sessions } from './sessions/sessions.ts'
 export type * from './telemetry/metric.ts'
+export type { TelemetryHook, TelemetryOptions } from './telemetry/telemetry-options.ts'

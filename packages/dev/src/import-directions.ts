@@ -13,6 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tabserve: [
     'client',
     'client/ai-sdk',
+    'client/opentelemetry',
     'client/prometheus',
     'client/prompt-api',
     'client/service-worker',
@@ -39,6 +40,8 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
   'workbox-window': /^demo\/pwa\/update\.ts$/,
+  '@opentelemetry/api': /^packages\/client\/src\/telemetry\/opentelemetry\/[\w-]+\.ts$/,
+  uplot: /^demo\/dashboard\/chart\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }
 

@@ -32,8 +32,9 @@ export class BlockBooks implements KvBooks {
   }
 
   get blocks(): KvBlockStats {
-    const { numBlocks: total, numUsed: used, numCached: cached, numCopies: copied } = this.#kv
-    return { total, used, cached, copied }
+    const { numBlocks: total, numUsed: used, numCached: cached } = this.#kv
+    const { numCopies: copied, numStored: stored, numEvicted: evicted } = this.#kv
+    return { total, used, cached, copied, stored, evicted }
   }
 
   hasRoomFor(sequences: readonly Sequence[]): boolean {

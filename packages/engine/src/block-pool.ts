@@ -35,6 +35,7 @@ export class BlockPool {
   readonly #idleKept = new Set<Block>()
   /** What each session keeps, first block first. */
   readonly #kept = new Map<string, readonly Block[]>()
+  #numEvicted = 0
 
   constructor(count: number, tree: BlockTree) {
     this.#tree = tree
@@ -48,6 +49,10 @@ export class BlockPool {
 
   get numIdle(): number {
     return this.#idle.size + this.#idleKept.size
+  }
+
+  get numEvicted(): number {
+    return this.#numEvicted
   }
 
   /** Blocks that `take` could give. */
@@ -172,6 +177,7 @@ export class BlockPool {
     this.spoil(block)
     this.#idle.delete(block)
     this.#tree.remove(block)
+    this.#numEvicted++
     return block
   }
 }

@@ -8,9 +8,13 @@ import { TokenHistory } from './logits-processors.ts'
 import { LogitsRows } from './logits-rows.ts'
 import { describe } from './logprobs.ts'
 import type { KvCopy, Logits, ModelRunner, Run } from './model-runner.ts'
+import type { Observer } from './observer.ts'
+import { NO_OBSERVER } from './observer.ts'
 import { Random } from './random.ts'
+import type { Standing, StepRecord } from './reporter.ts'
+import { Reporter } from './reporter.ts'
 import { resume } from './resume.ts'
-import { Sampler } from './sampler.ts'
+import { Sampler, UNUSABLE_LOGITS } from './sampler.ts'
 import type { Sampling } from './sampling-params.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Scheduling } from './scheduling-params.ts'
@@ -34,9 +38,13 @@ export interface EnginePorts {
   /** Resolves after so many milliseconds. Needed only while every answer waits for its grammar, for the sake of deadlines. */
   readonly sleep: (ms: number) => Promise<void>
   readonly randomSeed: () => number
+  /** Default: nobody listens. */
+  readonly observer?: Observer
 }
 
 export interface Prompt {
+  /** What telemetry calls the request. Default: nothing. */
+  readonly id?: string
   readonly tokens: readonly number[]
   readonly sampling: Sampling
   readonly scheduling: Scheduling
@@ -53,6 +61,7 @@ export class Engine {
   readonly #ports: EnginePorts
   readonly #options: SchedulerOptions
   readonly #counters = new Counters()
+  readonly #reporter: Reporter
   #runner: ModelRunner
   #scheduler: Scheduler
   /** Why no request can be answered any more. */
@@ -61,6 +70,8 @@ export class Engine {
   #resumed: Sequence[] = []
   readonly #jobs = new KvJobs()
   #numArrived = 0
+  /** What deciding and booking the step that is running took. */
+  #planMs = 0
   #loop: Promise<void> | undefined
   #wake = () => {}
 
@@ -68,7 +79,8 @@ export class Engine {
     this.#ports = ports
     this.#options = options
     this.#runner = ports.runner
-    this.#scheduler = new Scheduler(ports.runner.capabilities, options)
+    this.#reporter = new Reporter(ports.observer ?? NO_OBSERVER, ports.now)
+    this.#scheduler = this.#newScheduler()
   }
 
   /**
@@ -78,7 +90,7 @@ export class Engine {
   submit(prompt: Prompt, emit: Emit): Cancel {
     if (this.#lost !== undefined) throw this.#lost
     const choices = this.#choicesOf(prompt, (event) => {
-      if (event.type === 'finish') this.#counters.requests.observe(event)
+      if (event.type === 'finish') this.#counters.requests.observe(event, choices)
       emit(event)
     })
     try {
@@ -88,6 +100,8 @@ export class Engine {
       for (const { constraint } of choices.sequences) constraint?.dispose()
       throw error
     }
+    this.#counters.lastRequestMs = choices.submittedMs
+    this.#reporter.queued(choices, prompt.scheduling.priority)
     for (const { constraint } of choices.sequences) constraint?.onChange(() => this.#wake())
     if (prompt.resume !== undefined) this.#resumed.push(...choices.sequences)
     this.#loop ??= this.#run()
@@ -98,19 +112,19 @@ export class Engine {
   }
 
   stats(): ModelStats {
-    const { numRunning, numWaiting, numPreemptions, kv } = this.#scheduler
-    const { preempted } = this.#counters
-    const { usage: kvUsage, blocks } = kv
     const { capabilities, kvBytes } = this.#runner
     return this.#counters.snapshot({
-      running: numRunning,
-      waiting: numWaiting,
+      ...this.#standing(),
       rows: capabilities.maxRows,
-      kvUsage,
-      ...(blocks === undefined ? {} : { blocks }),
       kvBytes,
-      preemptions: preempted + numPreemptions,
+      preemptions: this.#counters.preempted + this.#scheduler.numPreemptions,
     })
+  }
+
+  #standing(): Standing {
+    const { numRunning: running, numWaiting: waiting, kv } = this.#scheduler
+    const { usage: kvUsage, blocks } = kv
+    return { running, waiting, kvUsage, ...(blocks === undefined ? {} : { blocks }) }
   }
 
   /** Forgets the KV that ended requests left behind. */
@@ -221,32 +235,72 @@ export class Engine {
     for (const sequence of this.#scheduler.sequences())
       if (sequence.constraint?.error !== undefined) this.#fail(sequence, sequence.constraint.error.toWire())
     const plan = this.#scheduler.plan()
-    this.#counters.planMs += this.#ports.now() - started
+    this.#planMs = this.#ports.now() - started
     return plan
   }
 
   async #step(plan: Plan): Promise<void> {
     const { now } = this.#ports
     const runner = this.#runner
-    const { copies, step, parts, kind } = plan
+    const { copies, step, parts } = plan
     const started = now()
     for (const { sequence } of parts) {
       sequence.started = true
-      sequence.choices.started(started)
+      if (sequence.choices.started(started)) this.#reporter.scheduled(sequence.choices, started)
     }
     if (!(await this.#carryOut(copies))) return
     try {
+      const copied = now()
       const { outputs } = await runner.run(step)
-      const ms = now() - started
-      this.#counters.steps[kind]++
-      this.#counters.stepMs += ms
+      const ran = now()
+      const generated = this.#counters.generatedTokens
+      const plannedMs = this.#planMs
       const numAccepted = this.#commit(plan, outputs)
-      this.#scheduler.measured(plan, ms, numAccepted)
+      this.#record(
+        plan,
+        {
+          copyMs: copied - started,
+          runMs: ran - copied,
+          sampleMs: now() - ran - (this.#planMs - plannedMs),
+        },
+        {
+          generatedTokens: this.#counters.generatedTokens - generated,
+          acceptedTokens: numAccepted,
+        },
+      )
+      this.#scheduler.measured(plan, ran - started, numAccepted)
     } catch (error) {
       if (isLoss(error)) return this.#recover(error)
       const wire = toWireError(error, 'backend_failed')
       for (const { sequence } of parts) this.#fail(sequence, wire)
     }
+  }
+
+  #record(
+    { kind, parts, step, numPromptTokens }: Plan,
+    times: Pick<StepRecord, 'copyMs' | 'runMs' | 'sampleMs'>,
+    drawn: Pick<StepRecord, 'generatedTokens' | 'acceptedTokens'>,
+  ): void {
+    const tokens = step.runs.reduce((sum, { tokens }) => sum + tokens.length, 0)
+    const record: StepRecord = {
+      kind,
+      planMs: this.#planMs,
+      ...times,
+      rows: parts.length,
+      tokens,
+      // Without the padding of short prompts.
+      promptTokens: kind === 'prefill' ? tokens : numPromptTokens,
+      ...drawn,
+      draftTokens: parts.reduce((sum, { numDraft }) => sum + numDraft, 0),
+    }
+    this.#counters.stepped(record)
+    this.#reporter.stepped(record, () => this.#standing())
+  }
+
+  #newScheduler(): Scheduler {
+    const scheduler = new Scheduler(this.#runner.capabilities, this.#options)
+    scheduler.onPreempted(({ choices, choice }) => this.#reporter.preempted(choices, choice))
+    return scheduler
   }
 
   /** Goes on with another runner: everybody waits again, at the old rank, and what was said so far is read as if it were a prompt. */
@@ -258,14 +312,16 @@ export class Engine {
       this.#runner = await replaceRunner(loss)
       this.#counters.preempted += this.#scheduler.numPreemptions + this.#scheduler.numRunning
       const sequences = this.#scheduler.sequences()
-      this.#scheduler = new Scheduler(this.#runner.capabilities, this.#options)
+      this.#scheduler = this.#newScheduler()
       this.#scheduler.restore(sequences)
     } catch (error) {
       this.#lost = EngineError.fromWire(toWireError(error, 'device_lost'))
       this.#failAll(this.#lost.toWire())
       this.#jobs.failAll(this.#lost)
     }
-    this.#counters.recoveryMs += now() - started
+    const ms = now() - started
+    this.#counters.recoveryMs += ms
+    this.#reporter.deviceLost(loss.message, ms, this.#lost === undefined)
   }
 
   /** Books what the model has read, then takes the next token of each. Returns how many tokens of drafts were right. */
@@ -278,7 +334,7 @@ export class Engine {
       if (this.#scheduler.has(sequence))
         this.#scheduler.computed(sequence, [...tokens.subarray(0, tokens.length - numDraft)])
     })
-    this.#counters.planMs += this.#ports.now() - before
+    this.#planMs += this.#ports.now() - before
     let numAccepted = 0
     parts.forEach((part, index) => {
       const rows = new LogitsRows(outputs[index], step.runs[index] as Run)
@@ -291,12 +347,19 @@ export class Engine {
   #answer({ sequence, numDraft }: Part, run: Run, rows: LogitsRows): number {
     try {
       if (!this.#scheduler.has(sequence)) return 0
+      const before = sequence.numOutput
+      const { drawnMs } = sequence
       if (sequence.promptLogprobs !== undefined && numDraft === 0) this.#describePrompt(sequence, run, rows)
-      if (numDraft > 0) return this.#verify(sequence, run.tokens.subarray(run.tokens.length - numDraft), rows)
-      if (sequence.numPending > 0) return 0
-      if (sequence.maxOutput === 0) this.#finish(sequence, 'length')
-      else this.#draw(sequence, rows, rows.count - 1)
+      let numAccepted = 0
+      if (numDraft > 0)
+        numAccepted = this.#verify(sequence, run.tokens.subarray(run.tokens.length - numDraft), rows)
+      else if (sequence.numPending === 0 && sequence.maxOutput === 0) this.#finish(sequence, 'length')
+      else if (sequence.numPending === 0) this.#draw(sequence, rows, rows.count - 1)
+      if (drawnMs !== undefined && sequence.drawnMs !== undefined)
+        this.#counters.requests.observeTokens(sequence.numOutput - before, sequence.drawnMs - drawnMs)
+      return numAccepted
     } catch (error) {
+      if (error instanceof EngineError && error.cause === UNUSABLE_LOGITS) this.#counters.corrupted++
       this.#fail(sequence, toWireError(error, 'backend_failed'))
     }
     return 0
@@ -313,6 +376,7 @@ export class Engine {
       this.#scheduler.computed(sequence, [token])
     }
     this.#counters.drafted(draft.length, numAccepted)
+    sequence.choices.drafted(draft.length, numAccepted)
     return numAccepted
   }
 
@@ -323,7 +387,9 @@ export class Engine {
       sequence.history,
       rows.tokens(index),
     )
-    sequence.choices.firstToken(this.#ports.now())
+    const now = this.#ports.now()
+    sequence.drawnMs = now
+    if (sequence.choices.drew(now)) this.#reporter.firstToken(sequence.choices, now)
     sequence.append(token)
     this.#counters.generatedTokens++
     if (sequence.stopTokens.has(token)) {
@@ -401,7 +467,7 @@ export class Engine {
     const now = this.#ports.now()
     for (const sequence of choices.sequences) if (this.#scheduler.remove(sequence, now)) this.#letGo(sequence)
     if (!choices.fail(error)) return
-    this.#counters.failed++
+    this.#counters.failedWith(error.code, now - choices.submittedMs)
     this.#countPrompt(choices.promptTokens, choices.cachedTokens)
   }
 
@@ -420,12 +486,12 @@ export class Engine {
   }
 
   #choicesOf(asked: Prompt, emit: Emit): Choices {
-    const { tokens, sampling, scheduling, constrain, resume: said = [] } = asked
+    const { id = '', tokens, sampling, scheduling, constrain, resume: said = [] } = asked
     const { now, eosTokenIds, randomSeed } = this.#ports
     const { decode = this.#ports.decode } = asked
     const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
     const submittedMs = now()
-    const choices = new Choices(emit, scheduling.n, prompt.length, submittedMs)
+    const choices = new Choices(emit, id, scheduling.n, prompt.length, submittedMs)
     const seed = sampling.seed ?? randomSeed()
     const stopTokens = new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds])
     for (let choice = 0; choice < scheduling.n; choice++) {

@@ -71,6 +71,14 @@ export class KvBlocks {
     return this.#numCopies
   }
 
+  get numStored(): number {
+    return this.#tree.numStored
+  }
+
+  get numEvicted(): number {
+    return this.#pool.numEvicted
+  }
+
   numBlocksFor(length: number): number {
     return Math.ceil(length / this.blockTokens)
   }

@@ -49,6 +49,11 @@ export class Scheduler {
     }
   }
 
+  /** @param listener called for every sequence that is sent back to wait. */
+  onPreempted(listener: (sequence: Sequence) => void): void {
+    this.#roster.onPreempted = listener
+  }
+
   get numRunning(): number {
     return this.#roster.running.size
   }

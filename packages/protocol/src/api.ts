@@ -8,6 +8,7 @@ import type { SessionsApi } from './session.ts'
 import type { SleepLevel } from './sleep.ts'
 import type { SplitChoice } from './split-choice.ts'
 import type { ModelStats } from './stats.ts'
+import type { ObserveOptions } from './telemetry-event.ts'
 import type { ToolParserName } from './tool.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
@@ -41,6 +42,8 @@ export interface EngineApi extends ModelsApi, SessionsApi {
   cancel(id: string): Promise<void>
   /** Ends a request without a last word: whoever asked asks again. Harmless when it has ended. */
   putOff(id: string): Promise<void>
+  /** Tells from now on what happens, on `port`, until that is closed. @param worker what events call this worker. */
+  observe(worker: string, port: MessagePort, options: ObserveOptions): Promise<Answer<null>>
   /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
   pulse(): Promise<Pulse>
 }
@@ -199,6 +202,8 @@ export interface LoadReport {
   readonly localBytes: number
   /** Time that somebody waited for bytes, part of it within `createMs`: weights stream into the runner. */
   readonly fetchMs: number
+  /** Time in hashing what came; it goes on while bytes come and weights stream into the runner. */
+  readonly hashMs: number
   readonly createMs: number
   readonly warmupMs: number
   /** Why the weights are not kept, when they are not. The model works all the same. */

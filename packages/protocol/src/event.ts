@@ -26,6 +26,8 @@ export interface FinishEvent {
   readonly choices: readonly ChoiceEnd[]
   readonly usage: Usage
   readonly timing: Timing
+  /** Absent where no engine of ours ended it: a server answered, or the worker had died. */
+  readonly work?: EngineWork
   /** One entry a prompt token but the first, when the request asked for them. */
   readonly promptLogprobs?: readonly TokenLogprob[]
 }
@@ -61,6 +63,18 @@ export interface Timing {
   readonly firstTokenMs: number | undefined
   /** From submit to the last word. */
   readonly totalMs: number
+}
+
+/** What an engine did for a request. */
+export interface EngineWork {
+  /** When it was submitted, in milliseconds since the Unix epoch, on the monotonic clock that page and workers share. */
+  readonly submittedMs: number
+  /** From submit to the last token of all answers; `undefined` when none came. */
+  readonly lastTokenMs: number | undefined
+  /** How often an answer was sent back to wait. */
+  readonly preemptions: number
+  readonly draftTokens: number
+  readonly acceptedTokens: number
 }
 
 /** Natural-log probability of a token before sampling parameters change the distribution, and of the likeliest at its place. */

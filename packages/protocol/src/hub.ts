@@ -4,6 +4,7 @@ import type { ModelsApi } from './models.ts'
 import type { GenerateRequest } from './request.ts'
 import type { SessionsApi } from './session.ts'
 import type { SleepLevel, SleepOptions } from './sleep.ts'
+import type { ObserveOptions } from './telemetry-event.ts'
 
 /** What whoever holds the workers does for a client, in its own tab or another. Answers are values, as in `EngineApi`. */
 export interface HubApi extends ModelsApi, SessionsApi, Pick<EngineApi, SharedCall> {
@@ -30,6 +31,8 @@ export interface HubApi extends ModelsApi, SessionsApi, Pick<EngineApi, SharedCa
     id: string,
     isCancelled: boolean,
   ): Promise<Answer<SubmitEnd>>
+  /** Tells what happens as `ObserverMessage`s on `port`, until that is closed. Answers when nothing more will come. */
+  observe(port: MessagePort, options: ObserveOptions): Promise<Answer<null>>
   /** Ends a request, also one that still waits for a worker: then `submit` answers `aborted`. */
   cancel(id: string): Promise<Answer<null>>
 }

@@ -39,6 +39,10 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly separateReasoning?: boolean
   /** Handed to the chat template, which decides what they mean: `{ enable_thinking: false }`. */
   readonly templateOptions?: Readonly<Record<string, unknown>>
+  /** What telemetry calls it. Default: random. */
+  readonly requestId?: string
+  /** W3C trace context of whoever asks; telemetry carries it on. */
+  readonly traceparent?: string
   /**
    * What each answer had said when the worker that computed it died; they go on behind it, and nothing is said twice. The client's own: it puts
    * requests that were running to a new worker with this.
@@ -154,6 +158,8 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   parallelToolCalls: true,
   separateReasoning: true,
   templateOptions: true,
+  requestId: true,
+  traceparent: true,
   resume: true,
   priority: true,
   preempt: true,

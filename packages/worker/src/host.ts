@@ -8,6 +8,7 @@ import { openRepository } from './open-repository.ts'
 import { OpenRequests } from './open-requests.ts'
 import { Server } from './server.ts'
 import { sessionsApi } from './sessions-api.ts'
+import { Telemetry } from './telemetry.ts'
 import { withProgress } from './with-progress.ts'
 
 /** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
@@ -16,6 +17,7 @@ export function startWorker(): void {
   let server: Server | undefined
   let stored: { readonly repository: ModelRepository; readonly sessions: SavedSessions } | undefined
   const requests = new OpenRequests()
+  const telemetry = new Telemetry()
   const ready = () => {
     if (server === undefined) throw notConfigured()
     return server
@@ -29,7 +31,7 @@ export function startWorker(): void {
     configure: (config) =>
       answer('backend_failed', async () => {
         stored = await openRepository(config.storage)
-        server = new Server(config, stored.repository, stored.sessions)
+        server = new Server(config, stored.repository, stored.sessions, telemetry)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
@@ -69,9 +71,14 @@ export function startWorker(): void {
       ),
     wake: (model) => answer('backend_failed', () => ready().wake(model)),
     submit: (request, port, id, isCancelled) =>
-      requests.open(id, port, (emit) => ready().submit(request, emit), isCancelled),
+      requests.open(id, port, (emit) => ready().submit({ requestId: id, ...request }, emit), isCancelled),
     cancel: async (id) => requests.cancel(id),
     putOff: async (id) => requests.putOff(id),
+    observe: (worker, port, options) =>
+      answer('backend_failed', () => {
+        telemetry.observe(worker, port, options)
+        return null
+      }),
     pulse: async () => server?.pulse() ?? { busy: false, progress: 0 },
   }
   expose(api)

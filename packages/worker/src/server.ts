@@ -26,6 +26,8 @@ import type {
   SavedSessions,
 } from '@tabserve/runtime'
 import { Device, Mutex, TASKS } from '@tabserve/runtime'
+import { tellOfLoad, tellOfUnload } from './load-events.ts'
+import type { Telemetry } from './telemetry.ts'
 
 interface Entry {
   /** But for what may change: see `infoOf`. */
@@ -41,14 +43,21 @@ export class Server {
   readonly device: Device
   readonly #repository: ModelRepository
   readonly #sessions: SavedSessions
+  readonly #telemetry: Telemetry
   readonly #models = new Map<string, Entry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
 
-  constructor(config: WorkerConfig, repository: ModelRepository, sessions: SavedSessions) {
+  constructor(
+    config: WorkerConfig,
+    repository: ModelRepository,
+    sessions: SavedSessions,
+    telemetry: Telemetry,
+  ) {
     this.device = new Device(config)
     this.#sessions = sessions
     this.#repository = repository
+    this.#telemetry = telemetry
   }
 
   /** Loads what the request names. A model of the same name and version is replaced once the new one is ready. */
@@ -57,7 +66,9 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    return this.#turns.run(() => this.#load(request, onProgress, signal))
+    return this.#turns.run(() =>
+      tellOfLoad(this.#telemetry, request.url, onProgress, (told) => this.#load(request, told, signal)),
+    )
   }
 
   /** Throws `model_not_loaded`. Requests that are running end with `engine_lost`. */
@@ -66,6 +77,7 @@ export class Server {
       const { info, model } = this.#find(id)
       this.#models.delete(info.id)
       await model?.served.dispose()
+      tellOfUnload(this.#telemetry, info.id)
     })
   }
 
@@ -189,7 +201,7 @@ export class Server {
     const info: ModelInfo = {
       ...facts,
       ...served.facts(),
-      id: `${manifest.name}@${manifest.version}`,
+      id: idOf(manifest),
       url: opened.address,
       manifest: withCache(manifest, cache),
       threads: this.device.report.threads,
@@ -203,12 +215,13 @@ export class Server {
   }
 
   async #make(
-    { address, ...model }: LoadableModel & Pick<OpenedModel, 'address'>,
+    { address, ...model }: Omit<LoadableModel, 'observer'> & Pick<OpenedModel, 'address'>,
     request: LoadRequest,
     onProgress: (progress: LoadProgress) => void,
   ): Promise<LoadedModel> {
     try {
-      return await TASKS[model.manifest.task](model, this.device, request, onProgress)
+      const observer = this.#telemetry.observerOf(idOf(model.manifest))
+      return await TASKS[model.manifest.task]({ ...model, observer }, this.device, request, onProgress)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
       if (error instanceof EngineError && error.code === 'bad_model') await this.#repository.clear(address)
@@ -244,6 +257,10 @@ export class Server {
     if (model !== undefined) return model.served
     throw new EngineError('model_asleep', `${info.id} sleeps: wake it first.`)
   }
+}
+
+function idOf({ name, version }: Manifest): string {
+  return `${name}@${version}`
 }
 
 function infoOf({ info, model }: Entry): ModelInfo {

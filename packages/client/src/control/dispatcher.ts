@@ -97,7 +97,9 @@ export class Dispatcher {
   #submitShadow(request: GenerateRequest, model: string | undefined): () => void {
     if (model === undefined) return () => {}
     const { priority = 0 } = request
-    const shadow = { ...request, model, priority: priority + 1, preempt: false }
+    const { requestId } = request
+    const id = requestId === undefined ? {} : { requestId: `${requestId}~shadow` }
+    const shadow = { ...request, ...id, model, priority: priority + 1, preempt: false }
     return this.#submitLocal(shadow, 'shadow', () => {})
   }
 

@@ -43,6 +43,8 @@ const CAN_TRAVEL: Readonly<Record<keyof GenerateRequest, boolean>> = {
   templateOptions: true,
   resume: false,
   session: false,
+  requestId: true,
+  traceparent: true,
   priority: true,
   preempt: true,
   admission: true,

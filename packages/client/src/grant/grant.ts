@@ -16,6 +16,8 @@ export interface GrantOptions {
 export interface GrantPorts {
   /** The page's own: what is granted is counted, split, drained and answered for by servers as what the page asks. */
   readonly control: ControlPlane
+  /** Asks the control plane, past whoever listens. */
+  readonly submit: ControlPlane['submit']
   /** The loaded models. */
   readonly list: () => Promise<readonly ModelInfo[]>
 }
@@ -89,7 +91,7 @@ export class Grant {
       port,
       (listener) => {
         if (!isRoom) throw full(this.#maxRequests)
-        return this.#ports.control.submit(this.#humble(request), stickyKey, listener)
+        return this.#ports.submit(this.#humble(request), stickyKey, listener)
       },
       isCancelled === true,
       end,

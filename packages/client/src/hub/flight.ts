@@ -1,11 +1,13 @@
 import type {
   Answer,
+  FinishEvent,
   GenerateRequest,
   HubApi,
   RequestCommand,
   RequestEvent,
   ResumedAnswer,
   SubmitEnd,
+  Timing,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { handOver } from './link.ts'
@@ -131,11 +133,15 @@ export class Flight {
     if (this.#isOver) return
     this.#isOver = true
     this.#port?.close()
-    this.#take(event.type === 'finish' && this.#isResumed ? { ...event, timing: this.#timing() } : event)
+    this.#take(event.type === 'finish' && this.#isResumed ? this.#ofAllWorkers(event) : event)
+  }
+
+  #ofAllWorkers({ work: _, ...event }: FinishEvent): FinishEvent {
+    return { ...event, timing: this.#timing() }
   }
 
   /** Cancelled where no worker can say so. */
-  #abortion(): RequestEvent {
+  #abortion(): FinishEvent {
     const completionTokens = this.#said.reduce((sum, { length }) => sum + length, 0)
     return {
       type: 'finish',
@@ -146,7 +152,7 @@ export class Flight {
   }
 
   /** As the page saw it: the last worker knows only its own part. */
-  #timing(): Extract<RequestEvent, { type: 'finish' }>['timing'] {
+  #timing(): Timing {
     const totalMs = this.#elapsedMs()
     const firstTokenMs = this.#firstTokenMs
     return { queueMs: firstTokenMs ?? totalMs, firstTokenMs, totalMs }

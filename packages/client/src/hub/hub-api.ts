@@ -31,6 +31,7 @@ export function hubApi(hub: Hub): HubApi {
     held: () => answer('backend_failed', () => hub.held()),
     submit: (request, port, id, isCancelled) =>
       answer('bad_request', () => hub.submit(request, port, id, isCancelled)),
+    observe: (port, options) => done('backend_failed', () => hub.observe(port, options)),
     cancel: (id) => done('bad_request', () => hub.cancel(id)),
     saveSession: (request) => answer('backend_failed', () => hub.saveSession(request)),
     restoreSession: (request) => answer('backend_failed', () => hub.restoreSession(request)),

@@ -12,6 +12,7 @@ import type {
   RestoredSession,
   SaveSessionRequest,
   SavedSession,
+  ObserveOptions,
   Scaling,
   SplitChoice,
   SleepOptions,
@@ -21,6 +22,7 @@ import type {
 import { EngineError, findModel } from '@tabserve/protocol'
 import { heldOf, modelBytes } from '../control/memory-budget.ts'
 import { memoryShare } from './memory-share.ts'
+import { Observers } from './observers.ts'
 import { sessionBeginning } from './prefix-homes.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { checkReplicas, resolveScaling } from './resolve-scaling.ts'
@@ -42,6 +44,7 @@ export class Hub {
   readonly #options: WorkerLinkOptions
   readonly #memoryBudgetBytes: number
   readonly #models = new Map<string, ReplicaSet>()
+  readonly #observers = new Observers()
   readonly #aborts = new Map<string, AbortController>()
   readonly #splits: SplitChooser
   /** A worker that holds no model: the next replica takes it, and what is about storage goes through it. */
@@ -50,7 +53,10 @@ export class Hub {
 
   /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
   static async create({ memoryBudgetBytes, ...options }: HubOptions): Promise<Hub> {
-    return new Hub(options, memoryBudgetBytes, await startWorker(options, 1))
+    const spare = await startWorker(options, 1)
+    const hub = new Hub(options, memoryBudgetBytes, spare)
+    hub.#observers.watch(spare)
+    return hub
   }
 
   private constructor(options: WorkerLinkOptions, memoryBudgetBytes: number, spare: WorkerLink) {
@@ -232,6 +238,12 @@ export class Hub {
     for (const [id, abort] of this.#aborts) if (id.startsWith(prefix)) abort.abort()
   }
 
+  /** Tells what happens here and in the workers, until nothing more will. */
+  async observe(port: MessagePort, options: ObserveOptions): Promise<void> {
+    this.#observers.add(port, options)
+    await this.#observers.closed
+  }
+
   /** A worker for what is about no model in particular. */
   async worker(): Promise<WorkerLink> {
     if (this.#isDisposed) throw disposed()
@@ -251,6 +263,7 @@ export class Hub {
       (spare) => spare.terminate('the client was disposed of'),
       () => {},
     ) // never started
+    this.#observers.close()
   }
 
   #setOf(request: LoadRequest, scaling: FixedScaling, split: SplitChoice | undefined): ReplicaSet {
@@ -259,6 +272,7 @@ export class Hub {
       scaling,
       split,
       startWorker: (numReplicas, threads) => this.#startWorker(numReplicas, threads),
+      tell: (event) => this.#observers.tell(event),
       fit: (set, replicas) => this.#fit(set, replicas),
     })
   }
@@ -284,7 +298,7 @@ export class Hub {
       if (idle.device.threads === threadsOf(options, idle.device, numReplicas)) return idle
       idle.terminate('it has not the right number of threads')
     }
-    return startWorker(options, numReplicas)
+    return this.#newWorker(numReplicas, options)
   }
 
   /** One idle worker stays: the next load then needs no script, which a page that is offline by now could not get. */
@@ -294,7 +308,7 @@ export class Hub {
   }
 
   #startSpare(): Promise<WorkerLink> {
-    return startWorker(this.#options, 1).catch((error: unknown) => {
+    return this.#newWorker(1).catch((error: unknown) => {
       this.#spare = undefined // the next call tries again
       throw error
     })
@@ -304,6 +318,12 @@ export class Hub {
     const set = this.#find(model)
     const { link } = await set.anyWorker(beginnings)
     return { info: set.info, link }
+  }
+
+  async #newWorker(numReplicas: number, options = this.#options): Promise<WorkerLink> {
+    const worker = await startWorker(options, numReplicas)
+    this.#observers.watch(worker)
+    return worker
   }
 
   #find(id: string): ReplicaSet {

@@ -9,6 +9,8 @@ export interface ReplicaPoolPorts {
   readonly request: LoadRequest
   /** Starts a worker for one of this many replicas. */
   readonly startWorker: (numReplicas: number) => Promise<WorkerLink>
+  /** Another worker is about to take the place of one that died, for this many times. */
+  readonly onRestart: (restarts: number) => void
   /** A replica has loaded the model. */
   readonly onLoaded: (info: ModelInfo) => void
 }
@@ -152,6 +154,7 @@ export class ReplicaPool {
     const replica = new Replica(this.#ports.request, {
       startWorker: () => this.#ports.startWorker(numReplicas),
       onChange: () => this.changed(),
+      onRestart: (restarts) => this.#ports.onRestart(restarts),
     })
     this.#replicas.push(replica)
     return replica

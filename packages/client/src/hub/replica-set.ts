@@ -12,6 +12,7 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError, resolveSleep } from '@tabserve/protocol'
 import { modelHealth } from './model-health.ts'
+import type { HubEvent } from './observers.ts'
 import { beginningsOf } from './prefix-homes.ts'
 import type { Replica } from './replica.ts'
 import { ReplicaPool } from './replica-pool.ts'
@@ -29,6 +30,7 @@ export interface ReplicaSetOptions {
   readonly split: SplitChoice | undefined
   /** Starts a worker for one of this many replicas. @param threads where not as many as that number leaves each. */
   readonly startWorker: (numReplicas: number, threads: number | undefined) => Promise<WorkerLink>
+  readonly tell: (event: HubEvent) => void
   /** How many of so many replicas that the load asks for memory has room for. */
   readonly fit: (set: ReplicaSet, replicas: number) => number
 }
@@ -56,6 +58,7 @@ export class ReplicaSet {
     this.#pool = new ReplicaPool({
       request,
       startWorker: (numReplicas) => options.startWorker(numReplicas, split?.threads),
+      onRestart: (restarts) => options.tell({ type: 'worker-restart', url: request.url, restarts }),
       onLoaded: (info) => (this.#info = this.#withNote(info)),
     })
     this.#queue = new ReplicaQueue(this.#pool.changes)

@@ -17,6 +17,8 @@ export interface ReplicaPorts {
   readonly startWorker: () => Promise<WorkerLink>
   /** Called whenever state or queue change. */
   readonly onChange: () => void
+  /** Called when another worker is about to take the place of one that died. */
+  readonly onRestart: (restarts: number) => void
 }
 
 /** One worker that holds one model, kept alive: when the worker dies another takes its place, with the model out of the store. */
@@ -222,6 +224,7 @@ export class Replica {
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
     if (this.#hasEnded()) return
     this.#numRestarts++
+    this.#ports.onRestart(this.#numRestarts)
     try {
       // What is stored is loaded without a request: also where the page is offline by now.
       await this.#load({ ...this.#request, refresh: false })

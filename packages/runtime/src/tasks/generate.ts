@@ -1,6 +1,7 @@
 import type {
   Cancel,
   Emit,
+  Observer,
   Prompt,
   RunnerFacts,
   SchedulerOptions,
@@ -10,6 +11,7 @@ import type {
 } from '@tabserve/engine'
 import {
   Engine,
+  checkString,
   promptLimit,
   refuseUnknownOptions,
   resolveSampling,
@@ -50,6 +52,7 @@ export class GenerateModel implements Served {
     eosTokenIds: readonly number[],
     grammarScript: string,
     options: SchedulerOptions & { readonly habits: ModelHabits },
+    observer: Observer,
   ) {
     this.#lasting = lasting
     this.#tokenizer = tokenizer
@@ -64,10 +67,12 @@ export class GenerateModel implements Served {
         replaceRunner: (loss) => lasting.replace(loss),
         decode: (tokens) => tokenizer.decode(tokens),
         eosTokenIds,
-        now: () => performance.now(),
+        // What the engine tells of itself is to be compared with what the page saw.
+        now: () => performance.timeOrigin + performance.now(),
         breathe: () => this.#breath.take(),
         sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS))),
         randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+        observer,
       },
       options,
     )
@@ -76,6 +81,8 @@ export class GenerateModel implements Served {
   submit(request: GenerateRequest, emit: Emit): Cancel {
     try {
       refuseUnknownOptions(request)
+      const id = checkString('requestId', request.requestId) ?? ''
+      checkString('traceparent', request.traceparent)
       const sampling = resolveSampling(request, this.#lasting.runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)
       const plan = planAnswer(request, this.#habits)
@@ -90,6 +97,7 @@ export class GenerateModel implements Served {
       const said = resume?.map((answer) => saidText(answer, decode, sampling.stop, tokens)) ?? []
       return this.#engine.submit(
         {
+          id,
           tokens,
           sampling,
           scheduling,

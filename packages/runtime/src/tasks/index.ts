@@ -1,4 +1,4 @@
-import type { Served } from '@tabserve/engine'
+import type { Observer, Served } from '@tabserve/engine'
 import type {
   CacheFacts,
   LoadProgress,
@@ -27,6 +27,8 @@ export interface LoadedModel {
 /** A model's files, and how to have them again later, from the store. */
 export interface LoadableModel extends Pick<OpenedModel, 'manifest' | 'files'> {
   readonly reopen: () => Promise<ModelFiles>
+  /** Who may listen to what it does. */
+  readonly observer: Observer
 }
 
 /** Makes something that serves out of a model's files. */

@@ -18,7 +18,8 @@ const KV_BUDGET_BYTES = 2 ** 30
 const TARGET_GAP_MS = 100
 
 /** Loads a decoder: tokenizer, session, KV cache, and one step of each shape so that the first request is not the slow one. */
-export const loadGenerate: Task = async ({ manifest, files, reopen }, device, request, onProgress) => {
+export const loadGenerate: Task = async (model, device, request, onProgress) => {
+  const { manifest, files, reopen, observer } = model
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
   const tokenizer = await readTokenizer(files, spec)
@@ -35,8 +36,8 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
     device: checkOneOf('device', request.device, ['auto', 'webgpu', 'wasm']) ?? 'auto',
     runner: checkOneOf('runner', request.runner, ['auto', 'kernels', 'heap', 'public', 'webgpu']) ?? 'auto',
   }
-  const model = manifest.files.find(({ path }) => path === graph.file)?.sha256 ?? graph.file
-  const { chosen, choice } = await device.choose(graph, files, wanted, room, model, onRead)
+  const graphFile = manifest.files.find(({ path }) => path === graph.file)?.sha256 ?? graph.file
+  const { chosen, choice } = await device.choose(graph, files, wanted, room, graphFile, onRead)
   onProgress({ type: 'load-progress', phase: 'device', choice })
   const created = performance.now()
 
@@ -65,10 +66,14 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
     choice,
   )
   return {
-    served: new GenerateModel(lasting, tokenizer, spec.eosTokenIds, device.grammarScript, {
-      ...scheduling,
-      habits,
-    }),
+    served: new GenerateModel(
+      lasting,
+      tokenizer,
+      spec.eosTokenIds,
+      device.grammarScript,
+      { ...scheduling, habits },
+      observer,
+    ),
     contextLength: room.contextLength,
     ...(chosen.cache === undefined ? {} : { cache: chosen.cache }),
     hasChatTemplate: tokenizer.hasChatTemplate,

@@ -44,21 +44,36 @@ export interface DurationStat {
 export interface ModelStatistics {
   name: string
   version: string
-  /** Answers to requests, by requests that ended without an error. */
+  /** When the last request came, in milliseconds since the Unix epoch; 0 before there was one. */
+  last_inference: number
+  /** Rows of all forward passes: what a batch of n counts n times. */
   inference_count: number
-  /** Forward passes. */
+  /** Forward passes; `inference_count` by this is the average batch. */
   execution_count: number
   inference_stats: {
+    /** Requests. */
     success: DurationStat
-    /** How long failed requests took is not measured. */
+    /** Requests that failed, and from submit to the error; those that were refused took no time. */
     fail: DurationStat
     queue: DurationStat
-    /** From the first forward pass to the last word. */
+    /** Of forward passes: planning and copying KV, computing, choosing tokens. */
+    compute_input: DurationStat
     compute_infer: DurationStat
+    compute_output: DurationStat
     /** Prompt tokens that the KV cache had and that it had not; no time is measured for either. */
     cache_hit: DurationStat
     cache_miss: DurationStat
   }
+  /** Forward passes by the answers in them. */
+  batch_stats: BatchStatistics[]
+  memory_usage: { type: 'CPU' | 'GPU'; id: number; byte_size: number }[]
+}
+
+export interface BatchStatistics {
+  batch_size: number
+  compute_input: DurationStat
+  compute_infer: DurationStat
+  compute_output: DurationStat
 }
 
 export interface InferTensor {

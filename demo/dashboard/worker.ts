@@ -1,0 +1,2 @@
+// A worker file of the page's own: so the page has the workers in its hands, and can kill one.
+import 'tabserve/worker'
