@@ -101,6 +101,10 @@ export const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, true>> = {
   maxTokensPerStep: true,
   targetGapMs: true,
   speculation: true,
+  handler: true,
+  batching: true,
+  sequence: true,
+  responseCache: true,
 }
 
 function wrong(option: string, value: unknown, must: string): EngineError {

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { manifestProblem } from '@tabserve/protocol'
-import type { Manifest, ManifestFile } from '@tabserve/protocol'
+import type { GenerateManifest, Manifest, ManifestFile } from '@tabserve/protocol'
 import { ConvertError } from './convert-error.ts'
 import { onnxModel } from './onnx/schema.ts'
 import type { ModelProto } from './onnx/schema.ts'
@@ -13,7 +13,7 @@ export interface FileFacts extends ManifestFile {
 }
 
 export interface ModelFacts {
-  readonly manifest: Manifest
+  readonly manifest: GenerateManifest
   readonly files: readonly FileFacts[]
   /** Keys and values of one position, all layers, fp32. */
   readonly kvBytesPerToken: number
@@ -41,13 +41,15 @@ export async function inspectModel(folder: string): Promise<ModelFacts> {
   }
 }
 
-async function readManifest(folder: string): Promise<Manifest> {
+async function readManifest(folder: string): Promise<GenerateManifest> {
   const path = join(folder, 'manifest.json')
   const value = await readJson(path)
   if (value === undefined) throw new ConvertError(`${path} cannot be read as JSON`)
   const problem = manifestProblem(value)
   if (problem !== undefined) throw new ConvertError(`${path} is not a model's manifest: ${problem}`)
-  return value as Manifest // manifestProblem has looked
+  const manifest = value as Manifest // manifestProblem has looked
+  if (manifest.task === 'generate') return manifest
+  throw new ConvertError(`${path} is of task ${manifest.task}: only models that generate text can be inspected`)
 }
 
 async function checkFile(folder: string, file: ManifestFile): Promise<FileFacts> {
@@ -79,7 +81,7 @@ async function readGraph(path: string): Promise<ModelProto | undefined> {
 
 async function tokenizerFacts(
   folder: string,
-  { tokenizer }: Manifest,
+  { tokenizer }: GenerateManifest,
 ): Promise<Pick<ModelFacts, 'hasChatTemplate' | 'numMerges'>> {
   const config = (await readJson(join(folder, tokenizer.config))) as { chat_template?: unknown } | undefined
   const json = (await readJson(join(folder, tokenizer.file))) as

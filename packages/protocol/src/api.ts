@@ -3,7 +3,8 @@ import type { WireError } from './error.ts'
 import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
-import type { GenerateRequest, TokenizeRequest } from './request.ts'
+import type { BatchingOptions, GraphFacts, ResponseCacheOptions, SequenceOptions } from './one-shot.ts'
+import type { Request, TokenizeRequest } from './request.ts'
 import type { ModelStats } from './stats.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
@@ -28,7 +29,7 @@ export interface EngineApi extends ModelsApi {
    * Starts a request; everything it says comes on `port`. Resolves once its last word is said. `isCancelled`: it was cancelled before it was sent;
    * it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for. @param id names it for `cancel`.
    */
-  submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
+  submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
   /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
   cancel(id: string): Promise<void>
   /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
@@ -96,7 +97,7 @@ export interface WorkerAssets {
   readonly grammar: string
 }
 
-export interface LoadRequest extends ServingOptions {
+export interface LoadRequest extends ServingOptions, OneShotOptions {
   /** Absolute URL of a model folder, the one that holds `manifest.json`; of picked files it only names them. */
   readonly url: string
   /** Files that the user picked, in place of a folder that is fetched. */
@@ -119,6 +120,16 @@ export interface LoadRequest extends ServingOptions {
    * false: a stored model loads without one request.
    */
   readonly refresh?: boolean
+}
+
+/** How a model that is asked once a request serves. What is not said the manifest says. */
+export interface OneShotOptions {
+  /** In place of the manifest's: the name of one of tabserve's handlers or of the worker file's own. */
+  readonly handler?: string
+  readonly batching?: BatchingOptions
+  readonly sequence?: SequenceOptions
+  /** Keeps answers. Default: none, but for requests with `cache: true`, which share 32 MiB of memory. */
+  readonly responseCache?: ResponseCacheOptions
 }
 
 /** How a model serves many requests at once. */
@@ -169,6 +180,8 @@ export interface ModelInfo {
   /** Bytes of wasm memory in use after loading, weights and working memory: of a model that the kernels run. */
   readonly heapBytes?: number
   readonly hasChatTemplate: boolean
+  /** Of a model that is asked once a request. Its `contextLength` and `kvBytes` are 0, `maxRunning` is the size of a batch. */
+  readonly graph?: GraphFacts
   readonly load: LoadReport
 }
 

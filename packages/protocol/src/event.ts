@@ -1,7 +1,8 @@
 import type { WireError } from './error.ts'
+import type { ResultEvent } from './one-shot.ts'
 
-/** What one request says back, in order, on its own port. `finish` and `error` are last words: exactly one ends every request. */
-export type RequestEvent = DeltaEvent | FinishEvent | ErrorEvent
+/** What one request says back, in order, on its own port. All but `delta` are last words: exactly one ends every request. */
+export type RequestEvent = DeltaEvent | FinishEvent | ResultEvent | ErrorEvent
 
 /** Text that can be shown: never half a character, never the beginning of a stop string. */
 export interface DeltaEvent {

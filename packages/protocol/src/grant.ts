@@ -1,5 +1,5 @@
 import type { Answer } from './api.ts'
-import type { GenerateRequest } from './request.ts'
+import type { Request } from './request.ts'
 
 /**
  * What the holder of a granted port may say. Written by hand, not Comlink's: whoever holds the port need not be trusted, and Comlink lets its caller
@@ -12,7 +12,7 @@ export type GrantCommand =
       readonly type: 'submit'
       readonly call: number
       readonly id: string
-      readonly request: GenerateRequest
+      readonly request: Request
       readonly port: MessagePort
       readonly isCancelled: boolean
     }

@@ -1,6 +1,6 @@
 import type { Answer, DeviceReport, EngineApi, LoadRequest, ModelInfo } from './api.ts'
 import type { ModelsApi } from './models.ts'
-import type { GenerateRequest } from './request.ts'
+import type { Request } from './request.ts'
 
 /** What whoever holds the workers does for a client, in its own tab or another. Answers are values, as in `EngineApi`. */
 export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
@@ -14,7 +14,7 @@ export interface HubApi extends ModelsApi, Pick<EngineApi, SharedCall> {
    * Gives a request to a worker, which says everything on `port`. Answers when the last word is said; with `engine_lost` when it never will be,
    * because the worker died: what it had said can be resumed. `isCancelled`: see `EngineApi.submit`.
    */
-  submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<Answer<null>>
+  submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<Answer<null>>
   /** Ends a request, also one that still waits for a worker: then `submit` answers `aborted`. */
   cancel(id: string): Promise<Answer<null>>
 }

@@ -1,4 +1,5 @@
 import type { FinishReason } from './event.ts'
+import type { OneShotStats } from './one-shot.ts'
 
 /** What one loaded model is doing and has done since it was loaded. Counters only grow. */
 export interface ModelStats {
@@ -36,6 +37,8 @@ export interface ModelStats {
   readonly recoveryMs: number
   readonly speculation: SpeculationStats
   readonly requests: RequestDistributions
+  /** Of a model that is asked once a request; what is about tokens and KV is 0 then. */
+  readonly oneShot?: OneShotStats
 }
 
 /**

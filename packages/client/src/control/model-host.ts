@@ -1,5 +1,5 @@
 import type {
-  GenerateRequest,
+  Request,
   LoadProgress,
   LoadRequest,
   ModelInfo,
@@ -26,7 +26,7 @@ export interface ModelHost {
   /** @param id `name@version`; its running requests end with `engine_lost`. */
   unload(id: string): Promise<void>
   /** Sends a request whose `model` is a version. `take` hears all events, exactly one last word among them. Returns how to cancel. */
-  submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void
+  submit(request: Request, take: (event: RequestEvent) => void): () => void
   /** Bytes of all files of the model. */
   folderBytes(source: HostSource): Promise<number>
 }

@@ -146,7 +146,9 @@ export class RequestMetrics {
     if (this.#hasEnded) return
     if (event.type !== 'delta') {
       this.#hasEnded = true
-      this.#listener.end(event.type === 'finish' ? 'finish' : event.error.code)
+      // The one answer is the first that there is to wait for.
+      if (event.type === 'result') this.#listener.ttft(this.waitedMs)
+      this.#listener.end(event.type === 'error' ? event.error.code : 'finish')
     } else if (event.tokens.length > 0) {
       if (this.hasBegun) this.#listener.interToken(this.waitedMs / event.tokens.length)
       else this.#listener.ttft(this.waitedMs)

@@ -1,11 +1,4 @@
-import type {
-  Answer,
-  GenerateRequest,
-  GrantCommand,
-  GrantEvent,
-  GrantedModel,
-  ModelInfo,
-} from '@tabserve/protocol'
+import type { Answer, GrantCommand, GrantEvent, GrantedModel, ModelInfo, Request } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import type { Host } from '../hub/host.ts'
 import { handOver } from '../hub/link.ts'
@@ -139,7 +132,9 @@ export class Grant {
   }
 
   /** A cache of its own, so that `cachedTokens` tells nothing of what others asked; and no way past them. */
-  #humble(request: GenerateRequest): GenerateRequest {
+  #humble(request: Request): Request {
+    if (request.task !== 'generate')
+      throw new EngineError('not_allowed', 'A grant covers generating text, and nothing else.')
     const { priority, cacheSalt = '' } = request
     return {
       ...request,

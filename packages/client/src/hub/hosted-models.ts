@@ -1,4 +1,4 @@
-import type { GenerateRequest, LoadRequest, ModelInfo, RequestEvent, Scaling } from '@tabserve/protocol'
+import type { Request, LoadRequest, ModelInfo, RequestEvent, Scaling } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { HostLoadOptions, HostSource, ModelHost, PickedSource } from '../control/model-host.ts'
 import { withPort } from '../with-port.ts'
@@ -41,7 +41,7 @@ export class HostedModels implements ModelHost {
     await this.#host.call((api) => api.unload(id))
   }
 
-  submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void {
+  submit(request: Request, take: (event: RequestEvent) => void): () => void {
     return this.#flights.submit(request, take)
   }
 

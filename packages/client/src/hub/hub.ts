@@ -1,6 +1,6 @@
 import type {
   DeviceReport,
-  GenerateRequest,
+  Request,
   Health,
   HeldModel,
   LoadRequest,
@@ -132,7 +132,7 @@ export class Hub {
   }
 
   /** Has a request answered; see `HubApi.submit`. @param id unique among all requests of this hub. */
-  async submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void> {
+  async submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<void> {
     const abort = new AbortController()
     if (isCancelled) abort.abort()
     this.#aborts.set(id, abort)

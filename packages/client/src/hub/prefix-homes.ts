@@ -1,4 +1,4 @@
-import type { ChatMessage, GenerateRequest } from '@tabserve/protocol'
+import type { ChatMessage, Request } from '@tabserve/protocol'
 
 /** Beginnings that are remembered; the KV caches forget sooner. */
 const MOST_HOMES = 4096
@@ -34,7 +34,9 @@ export class PrefixHomes<Home> {
 }
 
 /** The beginnings of a request's prompt, from short to long, each as a hash of all before its end. The request may be wrong: then there are none. */
-export function beginningsOf({ messages, prompt, promptTokens, cacheSalt }: GenerateRequest): string[] {
+export function beginningsOf(request: Request): string[] {
+  if (request.task !== 'generate') return []
+  const { messages, prompt, promptTokens, cacheSalt } = request
   const pieces = Array.isArray(messages)
     ? messages.map((message: Partial<ChatMessage> | null) => `${message?.role} ${message?.content}`)
     : typeof prompt === 'string'

@@ -1,11 +1,4 @@
-import type {
-  GenerateRequest,
-  LoadRequest,
-  ModelHealth,
-  ModelInfo,
-  ModelStats,
-  Scaling,
-} from '@tabserve/protocol'
+import type { LoadRequest, ModelHealth, ModelInfo, ModelStats, Request, Scaling } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import { chooseReplica } from '../control/route.ts'
 import { Changes } from './changes.ts'
@@ -128,7 +121,7 @@ export class ReplicaSet {
   }
 
   /** Resolves when the request's last word is said. Throws `engine_lost` when its worker died before, `aborted` when the signal fired while it waited. */
-  async submit(request: GenerateRequest, port: MessagePort, id: string, signal: AbortSignal): Promise<void> {
+  async submit(request: Request, port: MessagePort, id: string, signal: AbortSignal): Promise<void> {
     const submitted = performance.now()
     const beginnings = beginningsOf(request)
     const replica = this.#pick(beginnings) ?? (await this.#awaitReplica(request, beginnings, signal))
@@ -225,7 +218,7 @@ export class ReplicaSet {
 
   /** Waits until a replica is ready, and wakes one where none is to be. */
   async #awaitReplica(
-    request: Pick<GenerateRequest, 'queueTimeoutMs' | 'timeoutMs'>,
+    request: { readonly queueTimeoutMs?: number; readonly timeoutMs?: number },
     beginnings: readonly string[],
     signal: AbortSignal,
   ): Promise<Replica> {

@@ -1,5 +1,5 @@
 import type {
-  GenerateRequest,
+  Request,
   LoadRequest,
   ModelInfo,
   ModelStats,
@@ -88,7 +88,7 @@ export class Replica {
    * Has the worker answer a request; resolves when it has said its last word. Throws `engine_lost` when the worker died before.
    * @param id names the request for `cancel`. @param isCancelled it was, before it was sent: it is checked, and ends without a step.
    */
-  async run(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void> {
+  async run(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<void> {
     const worker = this.#worker
     if (worker === undefined) throw new Error('a replica was given a request before it was ready')
     this.#numRequests++

@@ -3,7 +3,7 @@ import type {
   DeviceChoice,
   DeviceReport,
   MachineFacts,
-  Manifest,
+  GenerateManifest,
   RunnerName,
   WorkerConfig,
 } from '@tabserve/protocol'
@@ -59,7 +59,7 @@ export class Device {
    * @param model tells apart models whose verdicts are kept.
    */
   async choose(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     wanted: Wanted,
     options: RunnerOptions,
@@ -73,7 +73,7 @@ export class Device {
     return { chosen: await this.createRunner(graph, files, runner, options, onRead), choice: known }
   }
 
-  async #facts(graph: Manifest['graph'], { device, runner }: Wanted): Promise<MachineFacts> {
+  async #facts(graph: GenerateManifest['graph'], { device, runner }: Wanted): Promise<MachineFacts> {
     const { cores, threads, crossOriginIsolated } = this.report
     // To ask for an adapter starts a process: not where nobody wants it.
     const isCpuAsked = device === 'wasm' || (runner !== 'auto' && runner !== 'webgpu')
@@ -89,7 +89,7 @@ export class Device {
   }
 
   async #measure(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     options: RunnerOptions,
     model: string,
@@ -133,7 +133,7 @@ export class Device {
    * @param mode how one on the GPU computes; for benchmarks.
    */
   async createRunner(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     wanted: RunnerName | 'auto',
     options: RunnerOptions,

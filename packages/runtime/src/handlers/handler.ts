@@ -37,10 +37,7 @@ export interface MultiPassContext extends HandlerContext {
 export type AnyHandler = Handler<unknown, unknown> | MultiPass<unknown, unknown>
 
 /** Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`. */
-export type HandlerFactory = (
-  files: ModelFiles,
-  manifest: Manifest,
-) => Promise<AnyHandler> | AnyHandler
+export type HandlerFactory = (files: ModelFiles, manifest: Manifest) => Promise<AnyHandler> | AnyHandler
 
 /** Handlers by the name that a manifest's or a load's `handler` says. */
 export type Handlers = Readonly<Record<string, HandlerFactory>>

@@ -1,6 +1,6 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
-import type { LoadRequest, Manifest } from '@tabserve/protocol'
+import type { LoadRequest, GenerateManifest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
 import { GenerateModel } from './generate.ts'
@@ -70,7 +70,7 @@ interface Serving {
 }
 
 /** The options of a load, checked and filled in. Throws `bad_request`. */
-function resolveServing(request: LoadRequest, graph: Manifest['graph']): Serving {
+function resolveServing(request: LoadRequest, graph: GenerateManifest['graph']): Serving {
   const whole = (option: WholeOption, min: number, max: number, standard: number) =>
     checkNumber(
       option,

@@ -1,6 +1,6 @@
 import type { EngineError } from '@tabserve/protocol'
 import type { KServeDoor } from '../kserve/kserve-door.ts'
-import type { InferRequest, LoadParameters } from '../kserve/shapes.ts'
+import type { KServeInferRequest, LoadParameters } from '../kserve/shapes.ts'
 import { readFields, wrong } from '../openai/fields.ts'
 import type { Route, RouteFamily } from './route.ts'
 import { jsonResponse } from './route.ts'
@@ -27,7 +27,7 @@ export function kserveRoutes(door: KServeDoor): RouteFamily {
     ),
     route('POST', `${MODEL}\\/infer`, async ({ path: [name = '', version], body, signal }) =>
       jsonResponse(
-        await door.infer(name, body as InferRequest, {
+        await door.infer(name, body as KServeInferRequest, {
           signal,
           ...(version === undefined ? {} : { version }),
         }),

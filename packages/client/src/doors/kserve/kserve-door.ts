@@ -4,8 +4,8 @@ import type { Client } from '../../client.ts'
 import { wholeAnswer } from '../answer-stream.ts'
 import { TEXT_INPUT, TEXT_OUTPUT, inferOptions } from './infer.ts'
 import type {
-  InferRequest,
-  InferResponse,
+  KServeInferRequest,
+  KServeInferResponse,
   LoadParameters,
   ModelMetadata,
   ModelStatistics,
@@ -68,9 +68,9 @@ export class KServeDoor {
   /** Continues one text. Rejects with `bad_request` for other tensors, `unsupported_parameter`, `model_not_loaded`. */
   async infer(
     name: string,
-    request: InferRequest,
+    request: KServeInferRequest,
     { version, signal }: { readonly version?: string; readonly signal?: AbortSignal } = {},
-  ): Promise<InferResponse> {
+  ): Promise<KServeInferResponse> {
     const options = inferOptions(request)
     const found = await this.#find(name, version)
     const info = newest(found)

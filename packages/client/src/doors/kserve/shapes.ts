@@ -68,14 +68,14 @@ export interface InferTensor {
   data: unknown[]
 }
 
-export interface InferRequest {
+export interface KServeInferRequest {
   id?: string
   inputs: InferTensor[]
   /** OpenAI's and vLLM's names: `max_tokens`, `temperature`, `seed`, … */
   parameters?: Record<string, unknown>
 }
 
-export interface InferResponse {
+export interface KServeInferResponse {
   model_name: string
   model_version: string
   id?: string
