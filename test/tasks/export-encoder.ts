@@ -16,7 +16,10 @@ export function exportEncoder(spec: EncoderSpec): Uint8Array<ArrayBuffer> {
     const heads = (part: 'query' | 'key' | 'value') =>
       blocks.heads(`${name}.${part}s`, blocks.linear(`${name}.${part}`, hidden, layer[part]))
     const mixed = blocks.attend(`${name}.attention`, heads('query'), heads('key'), heads('value'), mask)
-    const sum = builder.node('Add', `${name}.sum`, [hidden, blocks.linear(`${name}.output`, mixed, layer.output)])
+    const sum = builder.node('Add', `${name}.sum`, [
+      hidden,
+      blocks.linear(`${name}.output`, mixed, layer.output),
+    ])
     const attended = blocks.norm(`${name}.attention_norm`, sum, layer.attentionNorm)
     hidden = blocks.feedForward(`${name}.feed_forward`, attended, layer.up, layer.down, layer.outputNorm)
   }
@@ -34,9 +37,18 @@ function embeddings(blocks: OnnxBlocks, spec: EncoderSpec): string {
   const { builder } = blocks
   const words = blocks.gather('words', spec.words, spec.vocabSize, 'input_ids')
   const types = blocks.gather('types', spec.types, 2, 'token_type_ids')
-  const positions = blocks.gather('positions', spec.positions, spec.maxPositions, blocks.positions('input_ids'))
+  const positions = blocks.gather(
+    'positions',
+    spec.positions,
+    spec.maxPositions,
+    blocks.positions('input_ids'),
+  )
   const typed = builder.node('Add', 'typed', [words, types])
-  return blocks.norm('embedding_norm', builder.node('Add', 'embedded', [typed, positions]), spec.embeddingNorm)
+  return blocks.norm(
+    'embedding_norm',
+    builder.node('Add', 'embedded', [typed, positions]),
+    spec.embeddingNorm,
+  )
 }
 
 /** 0 where there is a token, −10000 where there is none, [B, 1, 1, S]. */

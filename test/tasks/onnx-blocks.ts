@@ -34,7 +34,10 @@ export class OnnxBlocks {
   /** [B, S, H] to [B, heads, S, H / heads]. */
   heads(name: string, input: string): string {
     const size = this.#hiddenSize / this.#heads
-    const split = this.builder.node('Reshape', `${name}.split`, [input, this.builder.ints([0, 0, this.#heads, size])])
+    const split = this.builder.node('Reshape', `${name}.split`, [
+      input,
+      this.builder.ints([0, 0, this.#heads, size]),
+    ])
     return this.builder.node('Transpose', name, [split], { attributes: { perm: [0, 2, 1, 3] } })
   }
 
@@ -48,7 +51,9 @@ export class OnnxBlocks {
     const masked = mask === undefined ? scaled : builder.node('Add', `${name}.masked`, [scaled, mask])
     const weights = builder.node('Softmax', `${name}.weights`, [masked], { attributes: { axis: -1 } })
     const mixed = builder.node('MatMul', `${name}.mixed`, [weights, value])
-    const joined = builder.node('Transpose', `${name}.joined`, [mixed], { attributes: { perm: [0, 2, 1, 3] } })
+    const joined = builder.node('Transpose', `${name}.joined`, [mixed], {
+      attributes: { perm: [0, 2, 1, 3] },
+    })
     return builder.node('Reshape', name, [joined, builder.ints([0, 0, this.#hiddenSize])])
   }
 

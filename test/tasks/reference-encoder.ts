@@ -3,10 +3,18 @@ import type { EncoderLayer, EncoderSpec, Linear, Norm } from './encoder-spec.ts'
 type Vector = readonly number[]
 
 /** A BERT in float64, token by token, without a batch or padding. The last hidden states, or logits: of every token, or one row. */
-export function referenceEncoder(spec: EncoderSpec, ids: readonly number[], types: readonly number[] = []): Vector[] {
+export function referenceEncoder(
+  spec: EncoderSpec,
+  ids: readonly number[],
+  types: readonly number[] = [],
+): Vector[] {
   const { hiddenSize } = spec
   let hidden = ids.map((id, position) => {
-    const parts = [row(spec.words, id, hiddenSize), row(spec.positions, position, hiddenSize), row(spec.types, types[position] ?? 0, hiddenSize)]
+    const parts = [
+      row(spec.words, id, hiddenSize),
+      row(spec.positions, position, hiddenSize),
+      row(spec.types, types[position] ?? 0, hiddenSize),
+    ]
     return norm(parts.reduce(add), spec.embeddingNorm)
   })
   for (const layer of spec.layers) hidden = encoderLayer(layer, hidden, spec.heads)
@@ -60,7 +68,9 @@ export function linear(vector: Vector, { weight, bias }: Linear): Vector {
 export function norm(vector: Vector, { scale, bias }: Norm): Vector {
   const mean = vector.reduce((sum, value) => sum + value, 0) / vector.length
   const variance = vector.reduce((sum, value) => sum + (value - mean) ** 2, 0) / vector.length
-  return vector.map((value, at) => ((value - mean) / Math.sqrt(variance + 1e-12)) * (scale[at] ?? 0) + (bias[at] ?? 0))
+  return vector.map(
+    (value, at) => ((value - mean) / Math.sqrt(variance + 1e-12)) * (scale[at] ?? 0) + (bias[at] ?? 0),
+  )
 }
 
 export function add(a: Vector, b: Vector): Vector {

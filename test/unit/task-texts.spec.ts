@@ -11,23 +11,58 @@ import { NodeModel } from '../tasks/node-model.ts'
 import { referenceEncoder } from '../tasks/reference-encoder.ts'
 import { wordTokenizer } from '../tasks/word-tokenizer.ts'
 
-const WORDS = ['the', 'cat', 'sat', 'on', 'a', 'mat', 'paris', 'is', 'far', '##ther', 'example', 'this', '.', 'about', 'food', 'travel']
-const SHAPE: EncoderShape = { vocabSize: 20, hiddenSize: 32, layers: 2, heads: 4, feedForwardSize: 48, maxPositions: 16 }
+const WORDS = [
+  'the',
+  'cat',
+  'sat',
+  'on',
+  'a',
+  'mat',
+  'paris',
+  'is',
+  'far',
+  '##ther',
+  'example',
+  'this',
+  '.',
+  'about',
+  'food',
+  'travel',
+]
+const SHAPE: EncoderShape = {
+  vocabSize: 20,
+  hiddenSize: 32,
+  layers: 2,
+  heads: 4,
+  feedForwardSize: 48,
+  maxPositions: 16,
+}
 const CLS = 2
 const SEP = 3
 const id = (word: string) => WORDS.indexOf(word) + 4
 const encoded = (...words: string[]) => [CLS, ...words.map(id), SEP]
 
-function open(shape: Partial<EncoderShape>, labels: readonly string[] = [], options: object = {}, files: Record<string, string> = {}) {
+function open(
+  shape: Partial<EncoderShape>,
+  labels: readonly string[] = [],
+  options: object = {},
+  files: Record<string, string> = {},
+) {
   const spec = randomEncoder({ ...SHAPE, ...shape }, 7)
   const { json, config } = wordTokenizer(WORDS)
   const id2label = Object.fromEntries(labels.map((label, index) => [index, label]))
-  const all = { 'tokenizer.json': json, 'tokenizer_config.json': config, 'config.json': JSON.stringify({ id2label, pad_token_id: 0, max_position_embeddings: 16 }), ...files }
+  const all = {
+    'tokenizer.json': json,
+    'tokenizer_config.json': config,
+    'config.json': JSON.stringify({ id2label, pad_token_id: 0, max_position_embeddings: 16 }),
+    ...files,
+  }
   return NodeModel.open({ main: exportEncoder(spec) }, all, { ...options }).then((node) => ({ node, spec }))
 }
 
 const unit = (vector: readonly number[]) => vector.map((value) => value / Math.hypot(...vector))
-const mean = (rows: readonly (readonly number[])[]) => (rows[0] ?? []).map((_, at) => rows.reduce((sum, row) => sum + (row[at] ?? 0), 0) / rows.length)
+const mean = (rows: readonly (readonly number[])[]) =>
+  (rows[0] ?? []).map((_, at) => rows.reduce((sum, row) => sum + (row[at] ?? 0), 0) / rows.length)
 const softmax = (values: readonly number[]) => {
   const weights = values.map(Math.exp)
   return weights.map((weight) => weight / weights.reduce((a, b) => a + b, 0))
@@ -45,7 +80,10 @@ test('an embedding is the mean of what a float64 reference gives each token, at 
   const { embedding, numTokens } = await node.ask(handler, 'The cat sat')
   expect(numTokens).toBe(5)
   expectClose(embedding, unit(mean(hidden)))
-  expectClose((await node.ask(handler, 'the cat sat', { pooling: 'cls' })).embedding, unit([...(hidden[0] ?? [])]))
+  expectClose(
+    (await node.ask(handler, 'the cat sat', { pooling: 'cls' })).embedding,
+    unit([...(hidden[0] ?? [])]),
+  )
   expectClose((await node.ask(handler, 'the cat sat', { normalize: false })).embedding, mean(hidden))
   expectClose((await node.ask(handler, encoded('the', 'cat', 'sat'))).embedding, unit(mean(hidden)))
 })
@@ -54,8 +92,14 @@ test('fewer dimensions are the first ones, normalised anew', async () => {
   const { node, spec } = await open({})
   const handler = await embed(node.model)
   const hidden = referenceEncoder(spec, encoded('the', 'cat'))
-  expectClose((await node.ask(handler, 'the cat', { dimensions: 8 })).embedding, unit(mean(hidden).slice(0, 8)))
-  await expect(node.ask(handler, 'the cat', { dimensions: 33 })).rejects.toMatchObject({ code: 'bad_request', param: 'dimensions' })
+  expectClose(
+    (await node.ask(handler, 'the cat', { dimensions: 8 })).embedding,
+    unit(mean(hidden).slice(0, 8)),
+  )
+  await expect(node.ask(handler, 'the cat', { dimensions: 33 })).rejects.toMatchObject({
+    code: 'bad_request',
+    param: 'dimensions',
+  })
 })
 
 test('sentence-transformers’ own pooling counts, and the manifest’s options before it', async () => {
@@ -81,7 +125,9 @@ test('a wrong input or an unknown parameter is refused with a word about it', as
   const handler = await embed(node.model)
   await expect(node.ask(handler, '')).rejects.toMatchObject({ code: 'bad_request', param: 'input' })
   await expect(node.ask(handler, 5 as unknown as string)).rejects.toMatchObject({ code: 'bad_request' })
-  await expect(node.ask(handler, 'cat', { dimension: 4 })).rejects.toThrow(/no parameter dimension; it has dimensions, normalize, pooling/)
+  await expect(node.ask(handler, 'cat', { dimension: 4 })).rejects.toThrow(
+    /no parameter dimension; it has dimensions, normalize, pooling/,
+  )
 })
 
 test('a text or a pair is classified by the model’s labels, best first', async () => {
@@ -93,13 +139,19 @@ test('a text or a pair is classified by the model’s labels, best first', async
   for (const [at, label] of ['bad', 'middling', 'good'].entries())
     expect(all.find((each) => each.label === label)?.score).toBeCloseTo(scores[at] ?? 0, 4)
   const pair = [...encoded('paris'), id('far'), SEP]
-  const [best] = softmax([...(referenceEncoder(spec, pair, [0, 0, 0, 1, 1])[0] ?? [])]).toSorted((a, b) => b - a)
+  const [best] = softmax([...(referenceEncoder(spec, pair, [0, 0, 0, 1, 1])[0] ?? [])]).toSorted(
+    (a, b) => b - a,
+  )
   const [found] = await node.ask(handler, { text: 'paris', pair: 'far' })
   expect(found?.score).toBeCloseTo(best ?? 0, 4)
 })
 
 test('zero-shot: each label is a hypothesis, and all are one pass', async () => {
-  const { node, spec } = await open({ head: { of: 'first', labels: 3 } }, ['contradiction', 'neutral', 'entailment'])
+  const { node, spec } = await open({ head: { of: 'first', labels: 3 } }, [
+    'contradiction',
+    'neutral',
+    'entailment',
+  ])
   const handler = await zeroShot(node.model)
   const logits = ['food', 'travel'].map((label) => {
     const hypothesis = ['this', 'is', label, '.']
@@ -109,7 +161,8 @@ test('zero-shot: each label is a hypothesis, and all are one pass', async () => 
   const wanted = softmax(logits.map((row) => row[2] ?? 0))
   const input = { text: 'Paris is far', labels: ['food', 'travel'] }
   const found = await node.ask(handler, input, { hypothesisTemplate: 'This is {}.' })
-  for (const [at, label] of input.labels.entries()) expect(found.find((each) => each.label === label)?.score).toBeCloseTo(wanted[at] ?? 0, 4)
+  for (const [at, label] of input.labels.entries())
+    expect(found.find((each) => each.label === label)?.score).toBeCloseTo(wanted[at] ?? 0, 4)
   expect(node.passes).toHaveLength(1)
   const alone = await node.ask(handler, input, { hypothesisTemplate: 'This is {}.', multiLabel: true })
   const [against = 0, , forIt = 0] = logits[0] ?? []
@@ -122,10 +175,18 @@ test('reranking sorts documents by the logit of their pair with the query', asyn
   const documents = ['the cat', 'a mat on the mat', 'far']
   const logits = documents.map((text) => {
     const ids = [...encoded('cat'), ...text.split(' ').map(id), SEP]
-    return referenceEncoder(spec, ids, ids.map((_, at) => (at < 3 ? 0 : 1)))[0]?.[0] ?? 0
+    return (
+      referenceEncoder(
+        spec,
+        ids,
+        ids.map((_, at) => (at < 3 ? 0 : 1)),
+      )[0]?.[0] ?? 0
+    )
   })
   const found = await node.ask(handler, { query: 'cat', documents }, { activation: 'none' })
-  expect(found.map(({ index }) => index)).toEqual([0, 1, 2].toSorted((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0)))
+  expect(found.map(({ index }) => index)).toEqual(
+    [0, 1, 2].toSorted((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0)),
+  )
   for (const { index, score } of found) expect(score).toBeCloseTo(logits[index] ?? 0, 3)
   expect(await node.ask(handler, { query: 'cat', documents }, { topN: 1 })).toHaveLength(1)
 })
@@ -136,7 +197,15 @@ test('token classification: every token has its label, and entities are found in
   const rows = referenceEncoder(spec, encoded('paris', 'is', 'far', '##ther')).slice(1, -1)
   const wanted = rows.flatMap((row, at) => {
     const best = row.indexOf(Math.max(...row))
-    return best === 0 ? [] : [{ label: ['O', 'B-PLACE', 'I-PLACE'][best], score: softmax([...row])[best], word: ['paris', 'is', 'far', '##ther'][at] }]
+    return best === 0
+      ? []
+      : [
+          {
+            label: ['O', 'B-PLACE', 'I-PLACE'][best],
+            score: softmax([...row])[best],
+            word: ['paris', 'is', 'far', '##ther'][at],
+          },
+        ]
   })
   const found = await node.ask(handler, 'Paris is farther', { aggregation: 'none' })
   expect(found.map(({ label }) => label)).toEqual(wanted.map(({ label }) => label))

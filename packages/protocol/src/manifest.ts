@@ -39,6 +39,8 @@ export interface InferManifest extends ModelFolder {
   readonly graphs?: Readonly<Record<string, OnnxGraphSpec>>
   /** The handler that makes inputs and reads outputs: one of tabserve's, or of the page's own worker file. */
   readonly handler?: string
+  /** What the model's maker says to the handler: pooling, labels, sizes. */
+  readonly options?: Readonly<Record<string, unknown>>
   readonly tokenizer?: TokenizerSpec
   /** What a load says by default. */
   readonly batching?: BatchingOptions

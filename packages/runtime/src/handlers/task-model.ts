@@ -46,12 +46,16 @@ export class TaskModel {
   /** A graph by its name in the manifest; `main` is its `graph`. Throws `bad_model`. */
   async graph(name: string): Promise<OnnxGraph> {
     const spec = name === 'main' ? this.manifest.graph : this.manifest.graphs?.[name]
-    if (spec === undefined) throw new EngineError('bad_model', `The manifest lists no graph ${name} among its graphs.`)
+    if (spec === undefined)
+      throw new EngineError('bad_model', `The manifest lists no graph ${name} among its graphs.`)
     try {
       return readOnnxGraph(await this.files.bytes(spec.file))
     } catch (cause) {
       if (cause instanceof EngineError) throw cause
-      throw new EngineError('bad_model', `${spec.file} is not an ONNX graph: ${String(cause)}`, { file: spec.file, cause })
+      throw new EngineError('bad_model', `${spec.file} is not an ONNX graph: ${String(cause)}`, {
+        file: spec.file,
+        cause,
+      })
     }
   }
 }

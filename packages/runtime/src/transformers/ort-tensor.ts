@@ -10,7 +10,13 @@ export class OrtTensor {
 
   /** Those that transformers.js makes with onnxruntime-common are tensors too. */
   static [Symbol.hasInstance](value: unknown): boolean {
-    return typeof value === 'object' && value !== null && 'dims' in value && 'location' in value && !('ort_tensor' in value)
+    return (
+      typeof value === 'object' &&
+      value !== null &&
+      'dims' in value &&
+      'location' in value &&
+      !('ort_tensor' in value)
+    )
   }
 
   constructor(type: string, data: TensorValue['data'], dims: readonly number[]) {

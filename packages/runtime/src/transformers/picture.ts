@@ -9,14 +9,21 @@ export async function pictureOf(library: Transformers, input: unknown): Promise<
     try {
       return await RawImage.fromBlob(input)
     } catch (cause) {
-      throw new EngineError('bad_request', 'The picture cannot be decoded; is it a JPEG, PNG or WebP?', { param: 'input', cause })
+      throw new EngineError('bad_request', 'The picture cannot be decoded; is it a JPEG, PNG or WebP?', {
+        param: 'input',
+        cause,
+      })
     }
   }
   const { data, width, height } = (input ?? {}) as Partial<PixelImage>
   const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
   const channels = isBytes ? data.length / (Number(width) * Number(height)) : NaN
   if (!isBytes || ![1, 2, 3, 4].includes(channels))
-    throw new EngineError('bad_request', 'A picture is a Blob, or { data, width, height } with 1 to 4 bytes a pixel.', { param: 'input' })
+    throw new EngineError(
+      'bad_request',
+      'A picture is a Blob, or { data, width, height } with 1 to 4 bytes a pixel.',
+      { param: 'input' },
+    )
   return new RawImage(data, Number(width), Number(height), channels as 1 | 2 | 3 | 4)
 }
 

@@ -28,8 +28,13 @@ export function processorOf(library: Transformers, config: Config, standard: str
 
 /** A tensor of the library's as one of ours. Throws `bad_model`. */
 export function tensorOf(processed: Processed, name: string): TensorValue {
-  const tensor = processed[name] as { readonly type?: string; readonly data: TensorValue['data']; readonly dims: readonly number[] } | undefined
+  const tensor = processed[name] as
+    | { readonly type?: string; readonly data: TensorValue['data']; readonly dims: readonly number[] }
+    | undefined
   if (typeof tensor?.type !== 'string')
-    throw new EngineError('bad_model', `The processor gives no ${name}; it gives ${Object.keys(processed).join(', ')}.`)
+    throw new EngineError(
+      'bad_model',
+      `The processor gives no ${name}; it gives ${Object.keys(processed).join(', ')}.`,
+    )
   return fromOrt({ type: tensor.type, data: tensor.data, dims: tensor.dims })
 }

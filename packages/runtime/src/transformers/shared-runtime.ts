@@ -40,13 +40,17 @@ export class SharedRuntime {
   #open(ticket: string): object {
     const session = this.#sessions.get(ticket)
     if (session === undefined)
-      throw new Error('This worker runs models that tabserve loaded, and no other: list the file among the graphs of the manifest.')
+      throw new Error(
+        'This worker runs models that tabserve loaded, and no other: list the file among the graphs of the manifest.',
+      )
     this.#sessions.delete(ticket)
     return {
       inputNames: session.inputs.map(({ name }) => name),
       outputNames: session.outputs.map(({ name }) => name),
       run: async (feeds: Readonly<Record<string, OrtTensor>>) => {
-        const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, fromOrt(tensor)]))
+        const inputs = Object.fromEntries(
+          Object.entries(feeds).map(([name, tensor]) => [name, fromOrt(tensor)]),
+        )
         const outputs = await session.run(inputs)
         return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, toOrt(tensor)]))
       },

@@ -10,7 +10,10 @@ import { floats } from '../tensors.ts'
  * `input_values` (Moonshine) are the samples themselves where no file says otherwise.
  * @param names of the encoder's inputs.
  */
-export async function audioInput(model: TaskModel, names: readonly string[]): Promise<(samples: Float32Array) => Promise<Tensors>> {
+export async function audioInput(
+  model: TaskModel,
+  names: readonly string[],
+): Promise<(samples: Float32Array) => Promise<Tensors>> {
   const config = await model.json('preprocessor_config.json')
   const [name = 'input_features'] = names
   if (name === 'input_values' && config['feature_extractor_type'] === undefined)
@@ -26,5 +29,7 @@ export async function audioInput(model: TaskModel, names: readonly string[]): Pr
 /** Throws `bad_request`. */
 export function checkedSamples(input: unknown): Float32Array {
   if (input instanceof Float32Array && input.length > 0) return input
-  throw new EngineError('bad_request', 'Audio is a Float32Array of 16,000 samples a second, one channel.', { param: 'input' })
+  throw new EngineError('bad_request', 'Audio is a Float32Array of 16,000 samples a second, one channel.', {
+    param: 'input',
+  })
 }

@@ -30,7 +30,8 @@ export class DecoderCache {
   keep(outputs: Tensors, isFirst: boolean): void {
     for (const [name, tensor] of Object.entries(outputs)) {
       const isOfEncoder = name.includes('.encoder.')
-      if (name.startsWith(PRESENT) && (isFirst || !isOfEncoder)) this.#kv.set(name.replace(PRESENT, PAST), tensor)
+      if (name.startsWith(PRESENT) && (isFirst || !isOfEncoder))
+        this.#kv.set(name.replace(PRESENT, PAST), tensor)
     }
   }
 }

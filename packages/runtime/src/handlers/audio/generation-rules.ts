@@ -16,7 +16,11 @@ export interface GenerationRules {
 
 /** Throws `bad_model`. */
 export async function readGenerationRules(model: TaskModel): Promise<GenerationRules> {
-  const said = { ...(await model.json('config.json')), ...(await model.json('generation_config.json')), ...model.options } as Json
+  const said = {
+    ...(await model.json('config.json')),
+    ...(await model.json('generation_config.json')),
+    ...model.options,
+  } as Json
   const start = said['decoder_start_token_id']
   if (typeof start !== 'number')
     throw new EngineError('bad_model', 'generation_config.json or options must say decoder_start_token_id.')
@@ -38,19 +42,25 @@ function forced(said: Json, language: string | undefined): readonly number[] {
   const { lang_to_id: languages, task_to_id: tasks, no_timestamps_token_id: noTimestamps } = said
   if (!isRecord(languages)) {
     if (language !== undefined)
-      throw new EngineError('bad_request', 'This model knows one language: leave `language` out.', { param: 'language' })
+      throw new EngineError('bad_request', 'This model knows one language: leave `language` out.', {
+        param: 'language',
+      })
     return forcedPairs(said['forced_decoder_ids'])
   }
   const token = languages[`<|${language ?? 'en'}|>`]
   if (typeof token !== 'number')
-    throw new EngineError('bad_request', `This model does not know the language ${language}.`, { param: 'language' })
+    throw new EngineError('bad_request', `This model does not know the language ${language}.`, {
+      param: 'language',
+    })
   return [token, ...numbers(isRecord(tasks) ? tasks['transcribe'] : undefined), ...numbers(noTimestamps)]
 }
 
 /** `[[1, token], …]`: what is said at a place. */
 function forcedPairs(pairs: unknown): readonly number[] {
   if (!Array.isArray(pairs)) return []
-  return pairs.flatMap((pair: unknown) => (Array.isArray(pair) && typeof pair[1] === 'number' ? [pair[1]] : []))
+  return pairs.flatMap((pair: unknown) =>
+    Array.isArray(pair) && typeof pair[1] === 'number' ? [pair[1]] : [],
+  )
 }
 
 function numbers(value: unknown): readonly number[] {

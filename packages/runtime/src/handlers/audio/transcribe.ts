@@ -16,11 +16,15 @@ import { readGenerationRules } from './generation-rules.ts'
  */
 export async function transcribe(model: TaskModel): Promise<MultiPass<Float32Array, Transcript>> {
   const { tokenizer: spec } = model.manifest
-  if (spec === undefined) throw new EngineError('bad_model', 'Speech recognition needs a tokenizer in the manifest.')
+  if (spec === undefined)
+    throw new EngineError('bad_model', 'Speech recognition needs a tokenizer in the manifest.')
   const tokenizer = await readTokenizer(model.files, spec)
   const rules = await readGenerationRules(model)
   const decoder = await Decoder.read(model)
-  const read = await audioInput(model, (await model.graph('main')).inputs.map(({ name }) => name))
+  const read = await audioInput(
+    model,
+    (await model.graph('main')).inputs.map(({ name }) => name),
+  )
   const chunk = RATE * Number(model.options['chunkSeconds'] ?? 30)
   return {
     async run(input, context) {
@@ -53,19 +57,30 @@ class Decoder {
   static async read(model: TaskModel): Promise<Decoder> {
     const first = await model.graph('decoder')
     const second = model.hasGraph('decoder_with_past') ? 'decoder_with_past' : 'decoder'
-    const namesOf = async (name: string) => new Set((await model.graph(name)).inputs.map((input) => input.name))
+    const namesOf = async (name: string) =>
+      new Set((await model.graph(name)).inputs.map((input) => input.name))
     const inputs = { decoder: await namesOf('decoder'), [second]: await namesOf(second) }
     return new Decoder(inputs, second, () => DecoderCache.empty(first))
   }
 
-  private constructor(inputs: Readonly<Record<string, ReadonlySet<string>>>, second: string, emptyCache: () => DecoderCache) {
+  private constructor(
+    inputs: Readonly<Record<string, ReadonlySet<string>>>,
+    second: string,
+    emptyCache: () => DecoderCache,
+  ) {
     this.#inputs = inputs
     this.#hasBranches = inputs['decoder']?.has('use_cache_branch') === true
     this.#second = second
     this.#emptyCache = emptyCache
   }
 
-  async answer(encoded: Tensors, prompt: readonly number[], rules: GenerationRules, most: number, context: MultiPassContext): Promise<number[]> {
+  async answer(
+    encoded: Tensors,
+    prompt: readonly number[],
+    rules: GenerationRules,
+    most: number,
+    context: MultiPassContext,
+  ): Promise<number[]> {
     const cache = this.#emptyCache()
     const hidden = encoded['last_hidden_state'] ?? Object.values(encoded)[0]
     const said: number[] = []
@@ -81,7 +96,13 @@ class Decoder {
     return said
   }
 
-  #pass(cache: DecoderCache, hidden: TensorValue | undefined, tokens: readonly number[], isFirst: boolean, context: MultiPassContext): Promise<Tensors> {
+  #pass(
+    cache: DecoderCache,
+    hidden: TensorValue | undefined,
+    tokens: readonly number[],
+    isFirst: boolean,
+    context: MultiPassContext,
+  ): Promise<Tensors> {
     const session = isFirst ? 'decoder' : this.#second
     const wanted = this.#inputs[session]
     const feeds = {
@@ -90,7 +111,10 @@ class Decoder {
       ...(hidden === undefined ? {} : { encoder_hidden_states: hidden }),
       ...(this.#hasBranches ? { use_cache_branch: flag(!isFirst) } : {}),
     }
-    return context.run(session, Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted?.has(name))))
+    return context.run(
+      session,
+      Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted?.has(name))),
+    )
   }
 }
 
@@ -99,7 +123,11 @@ function flag(value: boolean): TensorValue {
 }
 
 /** The likeliest token of the last position that may be said. */
-function greedy({ shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array }, rules: GenerationRules, isFirst: boolean): number {
+function greedy(
+  { shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array },
+  rules: GenerationRules,
+  isFirst: boolean,
+): number {
   const width = shape.at(-1) ?? 0
   const logits = data.subarray(data.length - width)
   let best = -1

@@ -62,7 +62,11 @@ function rulesOf(read: Parameters): SegmentRules {
   }
 }
 
-function checked(input: unknown): { readonly samples: Float32Array; readonly stream?: string; readonly isLast: boolean } {
+function checked(input: unknown): {
+  readonly samples: Float32Array
+  readonly stream?: string
+  readonly isLast: boolean
+} {
   if (input instanceof Float32Array) return { samples: input, isLast: true }
   if (isRecord(input)) {
     const { samples, stream, end = false } = input

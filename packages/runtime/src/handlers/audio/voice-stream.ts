@@ -18,13 +18,21 @@ export class VoiceStream {
   }
 
   /** Chunks of one stream in their order. @param isLast the rest, filled up with silence, is heard too. */
-  hear(samples: Float32Array, isLast: boolean, run: (inputs: Tensors) => Promise<Tensors>): Promise<VoiceActivity> {
+  hear(
+    samples: Float32Array,
+    isLast: boolean,
+    run: (inputs: Tensors) => Promise<Tensors>,
+  ): Promise<VoiceActivity> {
     const result = this.#turn.then(() => this.#hear(samples, isLast, run))
     this.#turn = result.catch(() => {}) // the next chunk waits for this one, not for its luck
     return result
   }
 
-  async #hear(samples: Float32Array, isLast: boolean, run: (inputs: Tensors) => Promise<Tensors>): Promise<VoiceActivity> {
+  async #hear(
+    samples: Float32Array,
+    isLast: boolean,
+    run: (inputs: Tensors) => Promise<Tensors>,
+  ): Promise<VoiceActivity> {
     const heard = joined(this.#rest, samples)
     const numWindows = isLast ? Math.ceil(heard.length / WINDOW) : Math.floor(heard.length / WINDOW)
     const probabilities = new Float32Array(numWindows)
@@ -46,7 +54,8 @@ export class VoiceStream {
     const input = floats([1, CONTEXT + WINDOW], joined(this.#before, window))
     const outputs = await run({ input, state: this.#state, sr: integers([], [RATE]) })
     const { stateN } = outputs
-    if (stateN === undefined) throw new EngineError('bad_model', 'A voice activity graph gives output and stateN.')
+    if (stateN === undefined)
+      throw new EngineError('bad_model', 'A voice activity graph gives output and stateN.')
     this.#state = stateN
     this.#before = window.slice(WINDOW - CONTEXT)
     return floatOutput(outputs, 'output').data[0] ?? 0

@@ -13,7 +13,9 @@ export interface Candidate {
 export function keepBest(candidates: readonly Candidate[], most: number): Candidate[] {
   const kept: Candidate[] = []
   for (const candidate of candidates.toSorted((a, b) => b.score - a.score)) {
-    const isNew = kept.every((better) => better.index !== candidate.index || overlap(better, candidate) <= most)
+    const isNew = kept.every(
+      (better) => better.index !== candidate.index || overlap(better, candidate) <= most,
+    )
     if (isNew) kept.push(candidate)
   }
   return kept

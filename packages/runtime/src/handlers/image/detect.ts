@@ -32,7 +32,9 @@ export async function detect(model: TaskModel): Promise<Handler<ImageInput, read
     postprocess(outputs, { item }) {
       const [width = 0, height = 0] = item.get('size') as number[]
       const found = candidates(model, outputs, item.get('threshold') as number)
-      return keepBest(found, item.get('overlap') as number).map((candidate) => detection(candidate, labels, width, height))
+      return keepBest(found, item.get('overlap') as number).map((candidate) =>
+        detection(candidate, labels, width, height),
+      )
     },
   }
 }
@@ -60,14 +62,22 @@ function candidates(model: TaskModel, outputs: Tensors, threshold: number): Cand
   return found
 }
 
-function bestClass(scores: Float32Array, background: number): { readonly index: number; readonly score: number } {
+function bestClass(
+  scores: Float32Array,
+  background: number,
+): { readonly index: number; readonly score: number } {
   let best = { index: -1, score: -Infinity }
   for (const [index, score] of scores.entries())
     if (index !== background && score > best.score) best = { index, score }
   return best
 }
 
-function detection({ index, score, ...box }: Candidate, labels: LabelMap, width: number, height: number): Detection {
+function detection(
+  { index, score, ...box }: Candidate,
+  labels: LabelMap,
+  width: number,
+  height: number,
+): Detection {
   const pixels = (fraction: number, size: number) => Math.min(size, Math.max(0, fraction * size))
   return {
     label: labels.name(index),

@@ -20,7 +20,11 @@ export async function imageInput(model: TaskModel): Promise<(input: unknown) => 
   const { library } = await openTransformers()
   const { preprocessor } = model.options
   const config = isRecord(preprocessor) ? preprocessor : await model.json('preprocessor_config.json')
-  const process = processorOf(library, { do_convert_rgb: config['do_convert_grayscale'] !== true, ...config }, 'ImageProcessor')
+  const process = processorOf(
+    library,
+    { do_convert_rgb: config['do_convert_grayscale'] !== true, ...config },
+    'ImageProcessor',
+  )
   const [name = 'pixel_values'] = await model.inputNames()
   return async (input) => {
     const picture = await pictureOf(library, input)

@@ -19,7 +19,9 @@ export async function classify(model: TaskModel): Promise<Handler<ClassifyInput,
     preprocess(input, { parameters, item }) {
       const { text, pair } = textsOf(input)
       const read = new Parameters(parameters, model.options, ['topK', 'activation'])
-      item.set('topK', topKOf(read)).set('activation', read.oneOf('activation', ['softmax', 'sigmoid', 'none'], standard))
+      item
+        .set('topK', topKOf(read))
+        .set('activation', read.oneOf('activation', ['softmax', 'sigmoid', 'none'], standard))
       return encoder.tensors([encoder.encode(text, pair)])
     },
     postprocess(outputs, { item }) {
@@ -42,5 +44,7 @@ function textsOf(input: unknown): { readonly text: string; readonly pair?: strin
     if (typeof text === 'string' && pair === undefined) return { text }
     if (typeof text === 'string' && typeof pair === 'string') return { text, pair }
   }
-  throw new EngineError('bad_request', 'What to classify must be a text, or { text, pair }.', { param: 'input' })
+  throw new EngineError('bad_request', 'What to classify must be a text, or { text, pair }.', {
+    param: 'input',
+  })
 }

@@ -22,12 +22,24 @@ export async function embed(model: TaskModel): Promise<Handler<EmbedInput, Embed
     postprocess(outputs, { item }) {
       const { pooling, normalize, dimensions } = item.get('plan') as Plan
       const numTokens = item.get('numTokens') as number
-      const { shape, data } = floatOutput(outputs, 'sentence_embedding', 'last_hidden_state', 'token_embeddings')
+      const { shape, data } = floatOutput(
+        outputs,
+        'sentence_embedding',
+        'last_hidden_state',
+        'token_embeddings',
+      )
       const width = shape.at(-1) ?? 0
       if (dimensions > width && dimensions !== Infinity)
-        throw new EngineError('bad_request', `dimensions must be at most ${width}, the model's own.`, { param: 'dimensions' })
+        throw new EngineError('bad_request', `dimensions must be at most ${width}, the model's own.`, {
+          param: 'dimensions',
+        })
       // Rank 2: the graph has pooled already.
-      const whole = shape.length === 2 ? data.slice(0, width) : pooling === 'cls' ? clsOf(data, width) : meanOf(data, width, numTokens)
+      const whole =
+        shape.length === 2
+          ? data.slice(0, width)
+          : pooling === 'cls'
+            ? clsOf(data, width)
+            : meanOf(data, width, numTokens)
       const kept = whole.length > dimensions ? whole.slice(0, dimensions) : whole
       return { embedding: normalize ? normalized(kept) : kept, numTokens }
     },
@@ -52,12 +64,15 @@ function planOf(read: Parameters): Plan {
 
 function encodedOf(encoder: EncoderInput, input: unknown): EncodedText {
   if (typeof input === 'string') {
-    if (input === '') throw new EngineError('bad_request', 'A text to embed must not be empty.', { param: 'input' })
+    if (input === '')
+      throw new EngineError('bad_request', 'A text to embed must not be empty.', { param: 'input' })
     return encoder.encode(input)
   }
   const isToken = (id: unknown) => Number.isInteger(id) && (id as number) >= 0
   if (!Array.isArray(input) || input.length === 0 || !input.every(isToken))
-    throw new EngineError('bad_request', 'What to embed must be a text, or a list of token ids.', { param: 'input' })
+    throw new EngineError('bad_request', 'What to embed must be a text, or a list of token ids.', {
+      param: 'input',
+    })
   const ids = (input as number[]).slice(0, encoder.maxLength)
   return { ids, types: ids.map(() => 0) }
 }

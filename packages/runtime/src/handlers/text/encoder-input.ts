@@ -23,8 +23,16 @@ export class EncoderInput {
     const names = await model.inputNames()
     const strange = names.find((name) => !KNOWN.includes(name))
     if (strange !== undefined || !names.includes('input_ids'))
-      throw new EngineError('bad_model', `A text encoder takes ${KNOWN.join(', ')}; this one ${names.join(', ')}.`)
-    return new EncoderInput(tokenizer, new Set(names), maxLengthOf(model.options, config, settings), padIdOf(tokenizer, config, settings))
+      throw new EngineError(
+        'bad_model',
+        `A text encoder takes ${KNOWN.join(', ')}; this one ${names.join(', ')}.`,
+      )
+    return new EncoderInput(
+      tokenizer,
+      new Set(names),
+      maxLengthOf(model.options, config, settings),
+      padIdOf(tokenizer, config, settings),
+    )
   }
 
   private constructor(tokenizer: Tokenizer, names: ReadonlySet<string>, maxLength: number, padId: number) {
@@ -52,10 +60,27 @@ export class EncoderInput {
       ...Array<number>(length - values.length).fill(padding),
     ]
     const all = {
-      input_ids: integers(shape, rows.flatMap(({ ids }) => padded(ids, this.#padId))),
-      attention_mask: integers(shape, rows.flatMap(({ ids }) => padded(ids.map(() => 1), 0))),
-      token_type_ids: integers(shape, rows.flatMap(({ types }) => padded(types, 0))),
-      position_ids: integers(shape, rows.flatMap(() => Array.from({ length }, (_, index) => index))),
+      input_ids: integers(
+        shape,
+        rows.flatMap(({ ids }) => padded(ids, this.#padId)),
+      ),
+      attention_mask: integers(
+        shape,
+        rows.flatMap(({ ids }) =>
+          padded(
+            ids.map(() => 1),
+            0,
+          ),
+        ),
+      ),
+      token_type_ids: integers(
+        shape,
+        rows.flatMap(({ types }) => padded(types, 0)),
+      ),
+      position_ids: integers(
+        shape,
+        rows.flatMap(() => Array.from({ length }, (_, index) => index)),
+      ),
     }
     return Object.fromEntries(Object.entries(all).filter(([name]) => this.#names.has(name)))
   }
@@ -68,7 +93,10 @@ type Json = Readonly<Record<string, unknown>>
 /** The smallest of what the files say: `model_max_length` is an astronomic number where nobody said it. */
 function maxLengthOf(options: Json, config: Json, settings: Json): number {
   const said = [options['maxLength'], settings['model_max_length'], config['max_position_embeddings']]
-  return Math.min(DEFAULT_LENGTH, ...said.filter((value) => typeof value === 'number' && value > 0).map(Number))
+  return Math.min(
+    DEFAULT_LENGTH,
+    ...said.filter((value) => typeof value === 'number' && value > 0).map(Number),
+  )
 }
 
 function padIdOf(tokenizer: Tokenizer, config: Json, settings: Json): number {

@@ -61,12 +61,11 @@ function labelOf(word: readonly ScoredToken[], aggregation: Aggregation, labels:
 function wordScores(word: readonly ScoredToken[], aggregation: Aggregation): Float32Array {
   const first = word[0]?.scores ?? new Float32Array()
   if (aggregation === 'max')
-    return word.reduce(
-      (best, { scores }) => (Math.max(...scores) > Math.max(...best) ? scores : best),
-      first,
-    )
+    return word.reduce((best, { scores }) => (Math.max(...scores) > Math.max(...best) ? scores : best), first)
   if (aggregation !== 'average') return first
-  return first.map((_, index) => word.reduce((sum, { scores }) => sum + (scores[index] ?? 0), 0) / word.length)
+  return first.map(
+    (_, index) => word.reduce((sum, { scores }) => sum + (scores[index] ?? 0), 0) / word.length,
+  )
 }
 
 /** Neighbours of one tag, up to one that begins anew (`B-`). */

@@ -46,8 +46,15 @@ function scoreOf(logits: Float32Array, isRaw: boolean): number {
 function checked(input: unknown): RerankInput {
   if (isRecord(input)) {
     const { query, documents } = input
-    if (typeof query === 'string' && Array.isArray(documents) && documents.length > 0 && documents.every((text) => typeof text === 'string'))
+    if (
+      typeof query === 'string' &&
+      Array.isArray(documents) &&
+      documents.length > 0 &&
+      documents.every((text) => typeof text === 'string')
+    )
       return { query, documents: documents as string[] }
   }
-  throw new EngineError('bad_request', 'Reranking takes { query, documents }, with at least one document.', { param: 'input' })
+  throw new EngineError('bad_request', 'Reranking takes { query, documents }, with at least one document.', {
+    param: 'input',
+  })
 }

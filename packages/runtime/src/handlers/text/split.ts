@@ -13,7 +13,8 @@ export async function split(model: TaskModel): Promise<Handler<string, readonly 
   const [input = 'input'] = await model.inputNames()
   return {
     preprocess(text, { parameters, item }) {
-      if (typeof text !== 'string') throw new EngineError('bad_request', 'Splitting takes a text.', { param: 'input' })
+      if (typeof text !== 'string')
+        throw new EngineError('bad_request', 'Splitting takes a text.', { param: 'input' })
       const read = new Parameters(parameters, model.options, ['threshold'])
       const bytes = new TextEncoder().encode(text)
       const windows = windowsOf(bytes.length)
@@ -40,7 +41,9 @@ const STRIDE = 250
 function windowsOf(total: number): { readonly start: number; readonly length: number }[] {
   const length = Math.min(WINDOW, Math.max(1, total))
   const last = Math.max(0, total - length)
-  const starts = Array.from({ length: Math.ceil(last / STRIDE) + 1 }, (_, index) => Math.min(last, index * STRIDE))
+  const starts = Array.from({ length: Math.ceil(last / STRIDE) + 1 }, (_, index) =>
+    Math.min(last, index * STRIDE),
+  )
   return starts.map((start) => ({ start, length }))
 }
 

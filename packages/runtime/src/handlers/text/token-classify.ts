@@ -19,13 +19,17 @@ export async function tokenClassify(model: TaskModel): Promise<Handler<string, r
   const continues = continuation(tokenizer)
   return {
     preprocess(input, { parameters, item }) {
-      if (typeof input !== 'string') throw new EngineError('bad_request', 'Token classification takes a text.', { param: 'input' })
+      if (typeof input !== 'string')
+        throw new EngineError('bad_request', 'Token classification takes a text.', { param: 'input' })
       const read = new Parameters(parameters, model.options, ['aggregation'])
       const encoded = encoder.encode(input)
       item
         .set('text', input)
         .set('ids', encoded.ids)
-        .set('aggregation', read.oneOf('aggregation', ['none', 'simple', 'first', 'average', 'max'], 'simple'))
+        .set(
+          'aggregation',
+          read.oneOf('aggregation', ['none', 'simple', 'first', 'average', 'max'], 'simple'),
+        )
       return encoder.tensors([encoded])
     },
     postprocess(outputs, { item }) {
@@ -38,7 +42,13 @@ export async function tokenClassify(model: TaskModel): Promise<Handler<string, r
         const scores = softmax(data.subarray(at * width, (at + 1) * width))
         tokens.push({ id, isContinuation: continues(tokenizer.rawToken(id), tokens.length === 0), scores })
       }
-      return entitiesOf(tokens, labels, item.get('aggregation') as Aggregation, (run) => tokenizer.decode(run), item.get('text') as string)
+      return entitiesOf(
+        tokens,
+        labels,
+        item.get('aggregation') as Aggregation,
+        (run) => tokenizer.decode(run),
+        item.get('text') as string,
+      )
     },
   }
 }

@@ -46,8 +46,17 @@ export async function zeroShot(model: TaskModel): Promise<Handler<ZeroShotInput,
 function checked(input: unknown): ZeroShotInput {
   if (isRecord(input)) {
     const { text, labels } = input
-    if (typeof text === 'string' && Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === 'string'))
+    if (
+      typeof text === 'string' &&
+      Array.isArray(labels) &&
+      labels.length > 0 &&
+      labels.every((label) => typeof label === 'string')
+    )
       return { text, labels: labels as string[] }
   }
-  throw new EngineError('bad_request', 'Zero-shot classification takes { text, labels }, with at least one label.', { param: 'input' })
+  throw new EngineError(
+    'bad_request',
+    'Zero-shot classification takes { text, labels }, with at least one label.',
+    { param: 'input' },
+  )
 }
