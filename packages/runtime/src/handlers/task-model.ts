@@ -1,4 +1,4 @@
-import type { InferManifest } from '@tabserve/protocol'
+import type { InferManifest, Manifest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { ModelFiles } from '../models/model-files.ts'
 import type { OnnxGraph } from '../onnx/onnx-graph.ts'
@@ -11,6 +11,15 @@ export class TaskModel {
   readonly manifest: InferManifest
   /** The manifest's `options`: what the model's maker says to its task. */
   readonly options: Readonly<Record<string, unknown>>
+
+  /** Throws `bad_model` for a decoder, which has no handler. */
+  static of(files: ModelFiles, manifest: Manifest): TaskModel {
+    if (manifest.task === 'infer') return new TaskModel(files, manifest)
+    throw new EngineError(
+      'bad_model',
+      `${manifest.name} continues text; a handler is for models of task infer.`,
+    )
+  }
 
   constructor(files: ModelFiles, manifest: InferManifest) {
     this.files = files
