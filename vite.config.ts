@@ -30,7 +30,7 @@ export default defineConfig(({ mode }): UserConfig => ({
     }),
     afterBuild('script-tag', async () => {
       await build(library('tabserve/src/global.ts', 'iife', 'tabserve.global.js'))
-      await build(library('tabserve/src/worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('tabserve/src/worker-file.ts', 'es', 'tabserve.worker.js'))
       await build(library('tabserve/src/broker.ts', 'es', 'tabserve.broker.js'))
       await build(library('convert/src/converter.ts', 'es', CONVERTER))
       await build(library('tabserve/src/service-worker-file.ts', 'es', 'tabserve.service-worker.js'))

@@ -3,7 +3,9 @@ import type {
   Health,
   ModelHealth,
   ModelInfo,
+  InferRequest,
   ModelStats,
+  RunRequest,
   TokenizeRequest,
   VersionPolicy,
 } from '@tabserve/protocol'
@@ -26,6 +28,8 @@ import { OpenAIDoor } from './doors/openai/openai-door.ts'
 import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
 import { OriginServer } from './doors/service-worker/origin-server.ts'
 import type { Generation } from './generation.ts'
+import type { InferResult, OneShotOptions, RunResult } from './inference.ts'
+import { inferenceOf } from './inference.ts'
 import type { GrantOptions } from './grant/grant.ts'
 import { Grant } from './grant/grant.ts'
 import type { Host, Role } from './hub/host.ts'
@@ -38,6 +42,7 @@ import type { ModelSource } from './model-source.ts'
 import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models } from './models.ts'
 import { askRemote } from './remote/remote-request.ts'
+import { SequenceHandle } from './sequence.ts'
 import { startGeneration } from './start-generation.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
@@ -247,6 +252,38 @@ export class Client {
     return startGeneration(signal, (listener) =>
       this.#control.submit({ task: 'generate', ...options }, stickyKey, listener),
     )
+  }
+
+  /**
+   * Named tensors through a graph, once: requests that come together are computed together, where the graph allows it. Outputs are moved here, not copied; inputs
+   * only with `transfer: true`. Rejects with `bad_request`, whose `param` and message name the tensor, what is wanted and what came; `queue_full`, `timeout`,
+   * `aborted`, `model_not_loaded`, `backend_failed`. When a worker dies another is asked again, but not what was transferred.
+   */
+  async infer(options: OneShotOptions<InferRequest>): Promise<InferResult> {
+    const { outputs = {}, timing, batchSize, isCached, servedBy } = await this.#ask('infer', options)
+    return { outputs, timing, batchSize, isCached, servedBy }
+  }
+
+  /**
+   * One item through a model's handler, which the manifest or the load names: what it takes and gives is its own. Rejects as `infer` does, and with what the
+   * handler throws.
+   */
+  async run<Output = unknown>(options: OneShotOptions<RunRequest>): Promise<RunResult<Output>> {
+    const { output, timing, batchSize, isCached, servedBy } = await this.#ask('run', options)
+    return { output: output as Output, timing, batchSize, isCached, servedBy }
+  }
+
+  /** Begins a sequence of chunks, whose state the model carries in its worker. */
+  sequence({ model }: { readonly model: string }): SequenceHandle {
+    return new SequenceHandle(this, model)
+  }
+
+  #ask(
+    task: 'infer' | 'run',
+    { signal, stickyKey, ...options }: OneShotOptions<InferRequest> | OneShotOptions<RunRequest>,
+  ) {
+    const request = { task, ...options } as InferRequest | RunRequest // the options are those of the task
+    return inferenceOf(signal, (listener) => this.#control.submit(request, stickyKey, listener))
   }
 
   /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none, `bad_request` where none is registered. */

@@ -49,7 +49,9 @@ async function readManifest(folder: string): Promise<GenerateManifest> {
   if (problem !== undefined) throw new ConvertError(`${path} is not a model's manifest: ${problem}`)
   const manifest = value as Manifest // manifestProblem has looked
   if (manifest.task === 'generate') return manifest
-  throw new ConvertError(`${path} is of task ${manifest.task}: only models that generate text can be inspected`)
+  throw new ConvertError(
+    `${path} is of task ${manifest.task}: only models that generate text can be inspected`,
+  )
 }
 
 async function checkFile(folder: string, file: ManifestFile): Promise<FileFacts> {

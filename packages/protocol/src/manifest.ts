@@ -19,6 +19,8 @@ interface ModelFolder {
   readonly files: readonly ManifestFile[]
   /** Of a manifest that was made from a repository of the Hugging Face hub. */
   readonly source?: HubOrigin
+  /** Of a manifest that was made for a bare file: nobody else says what its hash must be. */
+  readonly trust?: 'first-use'
 }
 
 /** A decoder that continues text. */

@@ -12,8 +12,6 @@ export interface InferRequest extends OneShotParams {
   readonly inputs: Tensors
   /** Which outputs to give. Default: all. */
   readonly outputs?: readonly string[]
-  /** Of a sequence's chunks: which sequence. Its state stays in the worker. */
-  readonly sequence?: SequenceStep
 }
 
 /** One item through a model's handler: its task. */
@@ -38,6 +36,8 @@ export interface OneShotParams {
    * and fails with `engine_lost`. Default false. Outputs always move.
    */
   readonly transfer?: boolean
+  /** Of a sequence's chunks: which sequence. Its state stays in the worker. */
+  readonly sequence?: SequenceStep
 }
 
 /** Which chunk of which sequence. */
@@ -46,7 +46,7 @@ export interface SequenceStep {
   readonly id: string
   /** The first: state begins as zeros. */
   readonly start?: boolean
-  /** The last: state is let go. */
+  /** The last: state is let go. Without inputs it is no chunk, and nothing is computed. */
   readonly end?: boolean
 }
 
@@ -73,6 +73,7 @@ export const RUN_OPTIONS: Readonly<Record<keyof RunRequest, true>> = {
   timeoutMs: true,
   cache: true,
   transfer: true,
+  sequence: true,
 }
 
 /** The last word of a one-shot request that went well. */

@@ -42,8 +42,8 @@ export type Tensors = Readonly<Record<string, TensorValue>>
 export interface TensorSpec {
   readonly name: string
   readonly datatype: DataType
-  /** A fixed size, or the name of one that the caller chooses: one name is one size in all tensors of a request. `?`: any. */
-  readonly shape: readonly (number | string)[]
+  /** A fixed size, or the name of one that the caller chooses: one name is one size in all tensors of a request. `?`: any. Absent: the graph does not say. */
+  readonly shape?: readonly (number | string)[]
 }
 
 /** The constructor of each type's array. */
@@ -77,7 +77,7 @@ function dataBytes(data: TensorValue['data']): number {
   return data.reduce((sum, text) => sum + 2 * text.length, 0)
 }
 
-/** The buffers of tensors, each once: what moves instead of being copied. Shared memory is not among them, nor what only looks into wasm memory may be. */
+/** The buffers of tensors, each once: what moves instead of being copied. Shared memory is not among them. */
 export function buffersOf(tensors: Tensors): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>()
   for (const { data } of Object.values(tensors))

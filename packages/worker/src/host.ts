@@ -1,5 +1,5 @@
 import { expose } from 'comlink'
-import type { ModelRepository } from '@tabserve/runtime'
+import type { ModelRepository, WorkerExtensions } from '@tabserve/runtime'
 import type { EngineApi } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import { servesAsHelper } from '@tabserve/runtime'
@@ -9,8 +9,11 @@ import { OpenRequests } from './open-requests.ts'
 import { Server } from './server.ts'
 import { withProgress } from './with-progress.ts'
 
-/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
-export function startWorker(): void {
+/**
+ * Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too.
+ * @param extensions handlers and hooks of the page's own worker file.
+ */
+export function startWorker(extensions: WorkerExtensions = {}): void {
   if (servesAsHelper()) return
   let server: Server | undefined
   let repository: ModelRepository | undefined
@@ -24,7 +27,7 @@ export function startWorker(): void {
     configure: (config) =>
       answer('backend_failed', async () => {
         repository = await openRepository(config.storage)
-        server = new Server(config, repository)
+        server = new Server(config, repository, extensions)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),

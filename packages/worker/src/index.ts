@@ -1,1 +1,17 @@
 export { startWorker } from './host.ts'
+export { EngineError } from '@tabserve/protocol'
+export type { BatchCandidate, CanBatch } from '@tabserve/engine'
+export type { Manifest, TensorValue, Tensors } from '@tabserve/protocol'
+export type {
+  AnyHandler,
+  Handler,
+  HandlerContext,
+  HandlerFactory,
+  Handlers,
+  InputOf,
+  ModelFiles,
+  MultiPass,
+  MultiPassContext,
+  OutputOf,
+  WorkerExtensions,
+} from '@tabserve/runtime'

@@ -1,6 +1,6 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type { RequestCommand, RequestEvent } from '@tabserve/protocol'
-import { toWireError } from '@tabserve/protocol'
+import { buffersOf, toWireError } from '@tabserve/protocol'
 
 /** The requests of one worker that have not said their last word, each with its port. */
 export class OpenRequests {
@@ -11,7 +11,7 @@ export class OpenRequests {
     return new Promise((resolve) => {
       let cancel: Cancel = () => {}
       const emit = (event: RequestEvent) => {
-        port.postMessage(event)
+        port.postMessage(event, movedOf(event))
         if (event.type === 'delta') return
         port.close()
         this.#cancels.delete(id)
@@ -33,4 +33,9 @@ export class OpenRequests {
   cancel(id: string): void {
     this.#cancels.get(id)?.()
   }
+}
+
+/** Tensors are made for the page alone, so they move. */
+function movedOf(event: RequestEvent): ArrayBuffer[] {
+  return event.type === 'result' && event.outputs !== undefined ? buffersOf(event.outputs) : []
 }

@@ -1,7 +1,6 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type {
   CacheFacts,
-  GenerateRequest,
   LoadProgress,
   LoadRequest,
   Manifest,
@@ -9,12 +8,19 @@ import type {
   ModelSourceRequest,
   ModelStats,
   Pulse,
+  Request,
   TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
-import type { LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
-import { Device, Mutex, TASKS } from '@tabserve/runtime'
+import type {
+  LoadedModel,
+  ModelFiles,
+  ModelRepository,
+  OpenedModel,
+  WorkerExtensions,
+} from '@tabserve/runtime'
+import { Device, Mutex, loadTask } from '@tabserve/runtime'
 
 interface Entry {
   /** But for what may change: see `infoOf`. */
@@ -26,11 +32,13 @@ interface Entry {
 export class Server {
   readonly device: Device
   readonly #repository: ModelRepository
+  readonly #extensions: WorkerExtensions
   readonly #models = new Map<string, Entry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
 
-  constructor(config: WorkerConfig, repository: ModelRepository) {
+  constructor(config: WorkerConfig, repository: ModelRepository, extensions: WorkerExtensions) {
+    this.#extensions = extensions
     this.device = new Device(config)
     this.#repository = repository
   }
@@ -86,7 +94,8 @@ export class Server {
     return {
       busy: !isRecovering && stats.some(({ running, waiting }) => running + waiting > 0),
       progress: stats.reduce(
-        (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
+        (sum, { computedTokens, generatedTokens, oneShot }) =>
+          sum + computedTokens + generatedTokens + (oneShot?.infer.count ?? 0),
         0,
       ),
     }
@@ -102,7 +111,7 @@ export class Server {
   }
 
   /** Hands a request to its model. Throws `model_not_loaded`; everything else is said through `emit`. */
-  submit(request: GenerateRequest, emit: Emit): Cancel {
+  submit(request: Request, emit: Emit): Cancel {
     return this.#find(request.model).model.served.submit(request, emit)
   }
 
@@ -141,7 +150,7 @@ export class Server {
       const { manifest, files } = opened
       const reopen = () => this.#reopen(opened, request.hub ?? { url: opened.address })
       const model = { manifest, files, reopen }
-      return await TASKS[manifest.task](model, this.device, request, onProgress)
+      return await loadTask(model, this.device, request, onProgress, this.#extensions)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
       if (error instanceof EngineError && error.code === 'bad_model')
@@ -180,7 +189,7 @@ function infoOf({ info, model }: Entry): ModelInfo {
 
 /** The manifest says of a foreign graph what was found in it, whatever the folder's own says. */
 function withCache(manifest: Manifest, cache: CacheFacts | undefined): Manifest {
-  const { graph } = manifest
-  if (graph.kind !== 'decoder-onnx' || cache === undefined) return manifest
-  return { ...manifest, graph: { ...graph, cache } }
+  if (manifest.task !== 'generate' || manifest.graph.kind !== 'decoder-onnx' || cache === undefined)
+    return manifest
+  return { ...manifest, graph: { ...manifest.graph, cache } }
 }

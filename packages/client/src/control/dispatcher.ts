@@ -95,7 +95,7 @@ export class Dispatcher {
     const { priority = 0 } = request
     const behind = { ...request, model, priority: priority + 1 }
     // A sequence's state is of one version; what has moved to the real one cannot go to another.
-    if (request.task === 'infer' && request.sequence !== undefined) return () => {}
+    if (request.task !== 'generate' && request.sequence !== undefined) return () => {}
     const shadow: Request =
       behind.task === 'generate' ? { ...behind, preempt: false } : { ...behind, transfer: false }
     return this.#submitLocal(shadow, 'shadow', () => {})

@@ -5,6 +5,7 @@ import type {
   GrantEvent,
   GrantedModel,
   HubApi,
+  Request,
 } from '@tabserve/protocol'
 import { EngineError, unpack } from '@tabserve/protocol'
 import type { GenerateOptions } from '../client-options.ts'
@@ -18,7 +19,7 @@ type Call =
   | {
       readonly type: 'submit'
       readonly id: string
-      readonly request: GenerateRequest
+      readonly request: Request
       readonly port: MessagePort
       readonly isCancelled: boolean
     }

@@ -35,7 +35,9 @@ export class PrefixHomes<Home> {
 
 /** The beginnings of a request's prompt, from short to long, each as a hash of all before its end. The request may be wrong: then there are none. */
 export function beginningsOf(request: Request): string[] {
-  if (request.task !== 'generate') return []
+  // A sequence's state lies in one worker.
+  if (request.task !== 'generate')
+    return request.sequence === undefined ? [] : [`sequence ${request.sequence.id}`]
   const { messages, prompt, promptTokens, cacheSalt } = request
   const pieces = Array.isArray(messages)
     ? messages.map((message: Partial<ChatMessage> | null) => `${message?.role} ${message?.content}`)

@@ -124,7 +124,8 @@ export class ReplicaSet {
   async submit(request: Request, port: MessagePort, id: string, signal: AbortSignal): Promise<void> {
     const submitted = performance.now()
     const beginnings = beginningsOf(request)
-    const replica = this.#pick(beginnings) ?? (await this.#awaitReplica(request, beginnings, signal))
+    const replica =
+      this.#pick(beginnings, isBound(request)) ?? (await this.#awaitReplica(request, beginnings, signal))
     const cancel = () => void replica.cancel(id).catch(() => {}) // a worker that is gone computes nothing
     signal.addEventListener('abort', cancel)
     try {
@@ -202,10 +203,12 @@ export class ReplicaSet {
     return this.#replicas.filter(({ state }) => state === 'ready')
   }
 
-  #pick(beginnings: readonly string[]): Replica | undefined {
+  /** @param isBound it must go where its beginning is, however long the queue. */
+  #pick(beginnings: readonly string[], isBound = false): Replica | undefined {
     const ready = this.#ready()
     if (ready.length === 0) return undefined
     const home = this.#homes.find(beginnings)
+    if (isBound && home !== undefined && home.worker !== undefined) return home
     const affinity = home === undefined ? -1 : ready.indexOf(home)
     const chosen = chooseReplica(
       ready.map(({ numRequests }) => numRequests),
@@ -321,6 +324,11 @@ export class ReplicaSet {
     const queued = counts.reduce((sum, count) => sum + Math.max(0, count - most), this.#numWaiting)
     return { queued, running, replicas: this.#wanted }
   }
+}
+
+/** A chunk of a sequence that has begun: its state lies in one worker. */
+function isBound(request: Request): boolean {
+  return request.task !== 'generate' && request.sequence !== undefined && request.sequence.start !== true
 }
 
 /** Who goes first when there are too many: one that has failed, one that is not ready yet, then the one with the shortest queue. */

@@ -7,7 +7,7 @@ import type {
   ReplicaState,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { handOver } from './link.ts'
+import { handOver, handOverTensors } from './link.ts'
 import { RestartPolicy } from './restart-policy.ts'
 import type { WorkerLink } from './worker-link.ts'
 
@@ -93,7 +93,7 @@ export class Replica {
     if (worker === undefined) throw new Error('a replica was given a request before it was ready')
     this.#numRequests++
     try {
-      await worker.link.ask((api) => api.submit(request, handOver(port), id, isCancelled))
+      await worker.link.ask((api) => api.submit(handOverTensors(request), handOver(port), id, isCancelled))
       this.#policy.succeeded()
     } finally {
       this.#numRequests--

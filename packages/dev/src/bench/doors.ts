@@ -55,6 +55,7 @@ function load(page: Page, url: string): Promise<{ id: string; vocabSize: number 
   return page.evaluate(async (url) => {
     window.client = await window.tabserve.createClient({ threads: 1 })
     const { id, manifest } = await window.client.load(url)
+    if (manifest.task !== 'generate') throw new Error(`${id} does not generate text`)
     return { id, vocabSize: manifest.graph.vocabSize }
   }, url)
 }

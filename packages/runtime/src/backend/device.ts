@@ -15,6 +15,7 @@ import type { DecoderFiles } from './decoder-io.ts'
 import type { Wanted } from './device-choice.ts'
 import { chooseByFacts } from './device-choice.ts'
 import { HeapRunner } from './heap-runner.ts'
+import type { ExternalFile, InferSession } from './infer-session.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
 import { KernelDevice } from './kernels/kernel-device.ts'
 import { backendFailed, creating, messageOf } from './backend-failure.ts'
@@ -114,6 +115,33 @@ export class Device {
     for (const loser of [onCpu, onGpu]) if (loser !== chosen) await loser?.runner.dispose()
     await this.#memory().keep(verdictKey(model, facts), verdict)
     return { chosen, choice: { ...verdict, by: 'measured', facts } }
+  }
+
+  /** The CPU, where nothing else runs such a graph. @param isAsked the load said so. */
+  cpuChoice(isAsked: boolean): DeviceChoice {
+    const { cores, threads, crossOriginIsolated } = this.report
+    const { deviceMemory } = navigator as { deviceMemory?: number } // Chromium's own
+    const facts = {
+      gpu: { missing: 'nobody asked for it' },
+      cores,
+      threads,
+      crossOriginIsolated,
+      memoryGb: deviceMemory,
+    }
+    return isAsked
+      ? { device: 'wasm', reason: 'the load asked for it', by: 'asked', facts }
+      : { device: 'wasm', reason: 'models that are asked once a request run on the CPU', by: 'facts', facts }
+  }
+
+  /** A session of any graph. Throws `bad_model` when it is refused, `backend_failed` when onnxruntime does not start. */
+  async openSession(
+    file: string,
+    graph: Uint8Array,
+    external: readonly ExternalFile[],
+  ): Promise<InferSession> {
+    const ort = await this.#startPublic().catch((error: unknown) => Promise.reject(backendFailed(error)))
+    const { InferSession } = await import('./infer-session.ts')
+    return creating({ file }, InferSession.create(ort, graph, external))
   }
 
   #memory(): Verdicts {

@@ -14,7 +14,7 @@ import {
   resolveSampling,
   resolveScheduling,
 } from '@tabserve/engine'
-import type { ChatMessage, GenerateRequest, ModelStats, TokenizeRequest } from '@tabserve/protocol'
+import type { ChatMessage, GenerateRequest, ModelStats, Request, TokenizeRequest } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
 import { Grammars } from '../grammar/grammars.ts'
@@ -60,8 +60,10 @@ export class GenerateModel implements Served {
     )
   }
 
-  submit(request: GenerateRequest, emit: Emit): Cancel {
+  submit(request: Request, emit: Emit): Cancel {
     try {
+      if (request.task !== 'generate')
+        throw new EngineError('bad_request', 'This model generates text: ask it by `generate`.')
       refuseUnknownOptions(request)
       const sampling = resolveSampling(request, this.#lasting.runner.capabilities.vocabSize)
       const scheduling = resolveScheduling(request)

@@ -17,7 +17,12 @@ const KV_BUDGET_BYTES = 2 ** 30
 const TARGET_GAP_MS = 100
 
 /** Loads a decoder: tokenizer, session, KV cache, and one step of each shape so that the first request is not the slow one. */
-export const loadGenerate: Task = async ({ manifest, files, reopen }, device, request, onProgress) => {
+export const loadGenerate: Task<GenerateManifest> = async (
+  { manifest, files, reopen },
+  device,
+  request,
+  onProgress,
+) => {
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
   const tokenizer = await readTokenizer(files, spec)
