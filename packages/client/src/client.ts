@@ -44,6 +44,7 @@ import { Models } from './models.ts'
 import { askRemote } from './remote/remote-request.ts'
 import { SequenceHandle } from './sequence.ts'
 import { startGeneration } from './start-generation.ts'
+import { Tasks } from './tasks.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
@@ -52,11 +53,24 @@ import { refuse, unknownOf } from './unknown-options.ts'
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
   readonly models: Models
-  /** This client in OpenAI's words; `chat`, `completions` and `responses` are the same, nearer at hand. */
+  readonly #tasks = new Tasks(this)
+  /** The tasks of models with tabserve's own handlers, typed: what `run` does for any. */
+  readonly embed = bound(this.#tasks, 'embed')
+  readonly classify = bound(this.#tasks, 'classify')
+  readonly classifyZeroShot = bound(this.#tasks, 'classifyZeroShot')
+  readonly classifyTokens = bound(this.#tasks, 'classifyTokens')
+  readonly rerank = bound(this.#tasks, 'rerank')
+  readonly split = bound(this.#tasks, 'split')
+  readonly classifyImage = bound(this.#tasks, 'classifyImage')
+  readonly detect = bound(this.#tasks, 'detect')
+  readonly detectVoice = bound(this.#tasks, 'detectVoice')
+  readonly transcribe = bound(this.#tasks, 'transcribe')
+  /** This client in OpenAI's words; `chat`, `completions`, `embeddings` and `responses` are the same, nearer at hand. */
   readonly openai = new OpenAIDoor(this)
   readonly chat = this.openai.chat
   readonly completions = this.openai.completions
   readonly responses = this.openai.responses
+  readonly embeddings = this.openai.embeddings
   /** This client in KServe's words. */
   readonly kserve = new KServeDoor(this)
   /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
@@ -311,6 +325,10 @@ export class Client {
   [Symbol.dispose](): void {
     this.dispose()
   }
+}
+
+function bound<Name extends keyof Tasks>(tasks: Tasks, name: Name): Tasks[Name] {
+  return tasks[name].bind(tasks) as Tasks[Name] // `bind` forgets overloads
 }
 
 /** Chromium tells, rounded and at most 8 GiB. */

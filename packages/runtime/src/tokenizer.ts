@@ -63,7 +63,10 @@ export class Tokenizer {
   /** A text, or a pair, as encoders read it: special tokens where the tokenizer puts them, and which of the two texts each token is of. */
   encodeForEncoder(text: string, pair?: string): EncodedText {
     const options = { add_special_tokens: true, return_token_type_ids: true as const }
-    const encoded = this.#tokenizer.encode(text, pair === undefined ? options : { ...options, text_pair: pair })
+    const encoded = this.#tokenizer.encode(
+      text,
+      pair === undefined ? options : { ...options, text_pair: pair },
+    )
     return { ids: encoded.ids, types: encoded.token_type_ids }
   }
 
