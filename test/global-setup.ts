@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { convertLlama2c } from '../packages/convert/src/index.ts'
+import { writeTaskFixtures } from './tasks/fixtures.ts'
 import { writeForeign } from './foreign/write-foreign.ts'
 import type { ForeignOptions } from './foreign/write-foreign.ts'
 
@@ -17,11 +18,12 @@ const FOREIGN: Readonly<Record<string, ForeignOptions>> = {
   'optimum-counted': { style: 'optimum', dtype: 'float32', positions: 'counted', inline: true },
 }
 
-/** Converts the checkpoints of `../shared`, where they are, into `dist/fixtures/`, which the test server serves. */
+/** Writes random models of tasks, and converts the checkpoints of `../shared`, where they are, into `dist/fixtures/`, which the test server serves. */
 export default async function setUp(): Promise<void> {
-  if (!existsSync(CHECKPOINTS)) return
   const fixtures = join(ROOT, 'dist/fixtures')
   await rm(fixtures, { recursive: true, force: true })
+  await writeTaskFixtures(fixtures)
+  if (!existsSync(CHECKPOINTS)) return
   for (const weights of ['fp32', 'int8', 'q4'] as const) {
     await convertLlama2c({
       checkpoint: join(CHECKPOINTS, 'stories260K.bin'),
