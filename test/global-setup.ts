@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { convertLlama2c } from '../packages/convert/src/index.ts'
 import { writeTaskFixtures } from './tasks/fixtures.ts'
 import { writeForeign } from './foreign/write-foreign.ts'
@@ -36,4 +37,17 @@ export default async function setUp(): Promise<void> {
   }
   for (const [name, options] of Object.entries(FOREIGN))
     await writeForeign(CHECKPOINTS, join(fixtures, name), options)
+  await copyOneShot(join(ROOT, '../shared'), join(fixtures, 'one-shot'))
+}
+
+/** Models that are asked once a request, and what they are asked with. */
+async function copyOneShot(shared: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  for (const name of ['mnist-12.onnx', 'silero_vad_16k_op15.onnx'])
+    await cp(join(shared, 'models/onnx', name), join(folder, name))
+  await cp(join(shared, 'media/jfk.wav'), join(folder, 'jfk.wav'))
+  for (const name of ['images-idx3', 'labels-idx1']) {
+    const zipped = await readFile(join(shared, `evals/mnist-t10k-${name}-ubyte.gz`))
+    await writeFile(join(folder, `mnist-${name}`), gunzipSync(zipped))
+  }
 }

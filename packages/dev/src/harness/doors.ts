@@ -17,6 +17,8 @@ const doors = {
   createClient,
   createTabserve,
   LanguageModel,
+  /** A worker file as a page would own one. */
+  ownWorker: () => new Worker(new URL('./own-worker.ts', import.meta.url), { type: 'module' }),
 }
 
 declare global {

@@ -144,6 +144,7 @@ export class OneShotEngine {
   /** A hook that throws lets nobody join, and `describe` says so. */
   #canJoin(item: Item, batch: readonly Item[]): boolean {
     const { canBatch } = this.#options
+    if (this.#problem !== undefined) return false
     if (canBatch === undefined) return true
     try {
       return canBatch(item, batch)
@@ -203,28 +204,34 @@ export class OneShotEngine {
 
   async #together(batch: readonly Item[], began: number): Promise<void> {
     const [only, another] = batch
-    if (only !== undefined && another === undefined) return this.#alone(only, began)
+    if (only !== undefined && another === undefined) return void (await this.#alone(only, began))
     try {
       const { parts, ms, rows } = await this.#compute(batch)
       const wrong = await this.#compare(batch, parts)
       if (wrong !== undefined) {
         this.#problem = wrong
-        return await this.#oneByOne(batch, began)
+        await this.#oneByOne(batch, began)
+        return
       }
       for (const [index, item] of batch.entries())
         item.resolve(resultOf(item, parts[index] ?? {}, began, ms, rows))
     } catch {
       // Whose fault it is shows when they are alone; who is right gets an answer then.
       this.#ports.counters.retriedAlone += batch.length
-      await this.#oneByOne(batch, began)
+      const numFailed = await this.#oneByOne(batch, began)
+      if (numFailed === 0) this.#problem = 'a run of several rows failed whose rows were right one by one'
     }
   }
 
-  async #oneByOne(batch: readonly Item[], began: number): Promise<void> {
-    for (const item of batch) if (!item.signal.aborted) await this.#alone(item, began)
+  /** Gives how many failed. */
+  async #oneByOne(batch: readonly Item[], began: number): Promise<number> {
+    let numFailed = 0
+    for (const item of batch) if (!item.signal.aborted && !(await this.#alone(item, began))) numFailed++
+    return numFailed
   }
 
-  async #alone(item: Item, began: number): Promise<void> {
+  /** Gives whether it went well. Never rejects. */
+  async #alone(item: Item, began: number): Promise<boolean> {
     const { now, counters } = this.#ports
     const started = now()
     try {
@@ -232,12 +239,15 @@ export class OneShotEngine {
         const outputs = await item.alone()
         const ms = now() - started
         counters.ran(1, ms)
-        return item.resolve({ outputs, queueMs: began - item.since, inferMs: ms, batchSize: 1 })
+        item.resolve({ outputs, queueMs: began - item.since, inferMs: ms, batchSize: 1 })
+        return true
       }
       const { parts, ms, rows } = await this.#compute([item])
       item.resolve(resultOf(item, parts[0] ?? {}, began, ms, rows))
+      return true
     } catch (error) {
       item.reject(EngineError.fromWire(toWireError(error, 'backend_failed')))
+      return false
     }
   }
 

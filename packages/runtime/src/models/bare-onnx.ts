@@ -5,7 +5,7 @@ import { hashGently, streamingSha256 } from './sha256.ts'
 
 /** Whether an address or a path is that of a graph without a folder around it. */
 export function isOnnxFile(path: string): boolean {
-  return /\.onnx\/?(?:[?#].*)?$/i.test(path)
+  return /\.onnx\/?$/i.test(path)
 }
 
 /**

@@ -19,6 +19,7 @@ import type { ModelFiles } from '../models/model-files.ts'
 import type { OnnxGraph } from '../onnx/onnx-graph.ts'
 import { readOnnxGraph } from '../onnx/onnx-graph.ts'
 import { signatureOf } from '../onnx/signature.ts'
+import { widenBatch } from '../onnx/widen-batch.ts'
 import { Responses, resolveResponseCache } from '../responses/responses.ts'
 import { idbChunkStore } from '../storage/idb-chunk-store.ts'
 import { InferModel } from './infer.ts'
@@ -43,7 +44,8 @@ export const loadInfer: Task<InferManifest> = async (model, device, request, onP
   const kept = resolveResponseCache(responseCache ?? {})
   const handler = await makeHandler(request, manifest, files, extensions)
 
-  const main = await readGraph(manifest.graph, files)
+  const isBatched = batching.maxBatchSize > 1 && batching.batchDimension !== null
+  const main = await readGraph(manifest.graph, files, isBatched)
   const started = performance.now()
   onProgress({ type: 'load-progress', phase: 'create' })
   const { inputs, outputs } = main.signature
@@ -75,7 +77,7 @@ export const loadInfer: Task<InferManifest> = async (model, device, request, onP
         inputs,
         outputs,
         maxBatchSize,
-        batchingReason: found.reason,
+        batchingReason: main.isWidened ? `${found.reason}, which was opened: the file says 1` : found.reason,
         state: sequencing.state,
         ...(handlerName === undefined ? {} : { handler: handlerName }),
       },
@@ -92,17 +94,26 @@ interface ReadGraph {
   readonly bytes: Uint8Array
   readonly signature: { readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] }
   readonly external: readonly { readonly path: string; readonly data: Uint8Array }[]
+  /** It was exported for one row. */
+  readonly isWidened: boolean
 }
 
 /** Throws `bad_model`. */
-async function readGraph({ file, externalData = [] }: OnnxGraphSpec, files: ModelFiles): Promise<ReadGraph> {
-  const bytes = await files.bytes(file)
-  const graph = reading(file, () => readOnnxGraph(bytes))
+async function readGraph(
+  { file, externalData = [] }: OnnxGraphSpec,
+  files: ModelFiles,
+  isToWiden = false,
+): Promise<ReadGraph> {
+  const stored = await files.bytes(file)
+  const asStored = reading(file, () => readOnnxGraph(stored))
+  const widened = isToWiden ? reading(file, () => widenBatch(stored, asStored)) : undefined
+  const bytes = widened ?? stored
+  const graph = widened === undefined ? asStored : reading(file, () => readOnnxGraph(bytes))
   const signature = reading(file, () => signatureOf(graph))
   const external = []
   for (const path of externalOf(file, graph, externalData))
     external.push({ path: path.name, data: await files.bytes(path.file) })
-  return { bytes, signature, external }
+  return { bytes, signature, external, isWidened: widened !== undefined }
 }
 
 /** The graph calls its files from its own folder. */
