@@ -5,10 +5,12 @@ import type {
   ModelInfo,
   InferRequest,
   ModelStats,
+  PipelineSpec,
   RunRequest,
   TokenizeRequest,
   VersionPolicy,
 } from '@tabserve/protocol'
+import { planPipeline } from '@tabserve/engine'
 import { absoluteUrl } from './absolute-url.ts'
 import type { CheckedOptions, ClientOptions, GenerateOptions, LoadOptions } from './client-options.ts'
 import { LOAD_OPTIONS, checkedOptions } from './client-options.ts'
@@ -43,6 +45,8 @@ import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models } from './models.ts'
 import { askRemote } from './remote/remote-request.ts'
 import { SequenceHandle } from './sequence.ts'
+import type { Pipeline } from './pipeline.ts'
+import { pipelineOf, withAddresses } from './pipeline.ts'
 import { startGeneration } from './start-generation.ts'
 import { Tasks } from './tasks.ts'
 import type { Metric } from './telemetry/metric.ts'
@@ -285,6 +289,21 @@ export class Client {
   async run<Output = unknown>(options: OneShotOptions<RunRequest>): Promise<RunResult<Output>> {
     const { output, timing, batchSize, isCached, servedBy } = await this.#ask('run', options)
     return { output: output as Output, timing, batchSize, isCached, servedBy }
+  }
+
+  /**
+   * Loads models and functions that answer together, as one model by the pipeline's name: `run`, aliases, `scale` and `unload` take it as any. All of it runs
+   * in one worker, and nothing that nodes hand on visits the page. Throws `bad_request` for what cannot run, a circle for instance, and as loads do.
+   */
+  async pipeline<Input = unknown, Output = unknown>(
+    spec: PipelineSpec,
+    options: LoadOptions = {},
+  ): Promise<Pipeline<Input, Output>> {
+    refuse(unknownOf(options, LOAD_OPTIONS), 'pipeline')
+    planPipeline(spec) // what is wrong is said before anything is fetched
+    const source = { url: `pipeline:${spec.name}@${spec.version ?? '1'}`, pipeline: withAddresses(spec) }
+    const info = await this.#control.load(source, options)
+    return pipelineOf<Input, Output>(info, (request) => this.run<Output>(request))
   }
 
   /** Begins a sequence of chunks, whose state the model carries in its worker. */

@@ -26,6 +26,7 @@ export type { InferResult, OneShotOptions, OneShotReport, RunResult } from './in
 export { SequenceHandle } from './sequence.ts'
 export { connect } from './grant/granted-client.ts'
 export type { GrantedClient } from './grant/granted-client.ts'
+export type { Pipeline, PipelineRunOptions } from './pipeline.ts'
 export type { Role } from './hub/host.ts'
 export { Models } from './models.ts'
 export type { ConvertOptions, PrefetchOptions } from './models.ts'

@@ -4,6 +4,7 @@ import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
 import type { BatchingOptions, GraphFacts, ResponseCacheOptions, SequenceOptions } from './one-shot.ts'
+import type { PipelineSpec } from './pipeline.ts'
 import type { Request, TokenizeRequest } from './request.ts'
 import type { ModelStats } from './stats.ts'
 
@@ -104,6 +105,8 @@ export interface LoadRequest extends ServingOptions, OneShotOptions {
   readonly files?: readonly PickedFile[]
   /** A repository of the Hugging Face hub; `url` is its address. */
   readonly hub?: HubSourceRequest
+  /** A pipeline and the models that its nodes name, by absolute addresses; `url` only names it. */
+  readonly pipeline?: PipelineSpec
   /**
    * Where the model runs. `auto`: on the GPU where that was measured to be faster, and right, on this machine; `ModelInfo.choice` says why. Default
    * `auto`.

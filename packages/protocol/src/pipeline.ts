@@ -33,6 +33,8 @@ export interface ModelNode extends NodeOptions {
 /** A function that the page's own worker file gave to `startWorker`. */
 export interface FunctionNode extends NodeOptions {
   readonly function: string
+  /** Models that the function may ask, addresses of folders by names of its own. */
+  readonly models?: Readonly<Record<string, string>>
 }
 
 /**
@@ -44,3 +46,11 @@ export type PipelineValue =
   | { readonly value: unknown }
   | readonly PipelineValue[]
   | { readonly [field: string]: PipelineValue }
+
+/** The addresses of a pipeline's models, each once. */
+export function pipelineModels({ nodes }: PipelineSpec): string[] {
+  const all = Object.values(nodes).flatMap((node) =>
+    'model' in node ? [node.model] : Object.values(node.models ?? {}),
+  )
+  return [...new Set(all)]
+}

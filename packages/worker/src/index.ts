@@ -13,5 +13,7 @@ export type {
   MultiPass,
   MultiPassContext,
   OutputOf,
+  PipelineContext,
+  PipelineFunction,
   WorkerExtensions,
 } from '@tabserve/runtime'

@@ -21,19 +21,15 @@ import type {
   WorkerExtensions,
 } from '@tabserve/runtime'
 import { Device, Mutex, loadTask } from '@tabserve/runtime'
-
-interface Entry {
-  /** But for what may change: see `infoOf`. */
-  readonly info: ModelInfo
-  readonly model: LoadedModel
-}
+import type { OpenedEntry } from './open-pipeline.ts'
+import { openPipeline } from './open-pipeline.ts'
 
 /** The models of one worker: loads them, finds the one that a request names, lets them go. */
 export class Server {
   readonly device: Device
   readonly #repository: ModelRepository
   readonly #extensions: WorkerExtensions
-  readonly #models = new Map<string, Entry>()
+  readonly #models = new Map<string, OpenedEntry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
 
@@ -120,6 +116,26 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
+    const { pipeline } = request
+    const entry =
+      pipeline === undefined
+        ? await this.#open(request, onProgress, signal)
+        : await openPipeline(pipeline, request, this.#extensions, this.device.cpuChoice(false), (member) =>
+            this.#open(member, onProgress, signal),
+          )
+    const { id } = entry.info
+    const replaced = this.#models.get(id)
+    this.#models.set(id, entry)
+    await replaced?.model.served.dispose()
+    return infoOf(entry)
+  }
+
+  /** A model that nobody can ask yet. */
+  async #open(
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<OpenedEntry> {
     const { url, files, hub, refresh = false } = request
     const source = files !== undefined ? { files } : (hub ?? { url })
     const opened = await this.#repository.open(source, { signal, onProgress, refresh })
@@ -135,10 +151,7 @@ export class Server {
       threads: this.device.report.threads,
       load: { ...fetched, ...report },
     }
-    const replaced = this.#models.get(info.id)
-    this.#models.set(info.id, { info, model: { served, report, ...facts } })
-    await replaced?.model.served.dispose()
-    return info
+    return { info, model: { served, report, ...facts } }
   }
 
   async #make(
@@ -177,12 +190,12 @@ export class Server {
     }
   }
 
-  #find(id: string): Entry {
+  #find(id: string): OpenedEntry {
     return findModel(this.#models, id)
   }
 }
 
-function infoOf({ info, model }: Entry): ModelInfo {
+function infoOf({ info, model }: OpenedEntry): ModelInfo {
   const { runnerReason: _, placement: __, ...lasting } = info
   return { ...lasting, ...model.served.facts() }
 }

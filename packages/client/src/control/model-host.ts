@@ -8,13 +8,13 @@ import type {
   Scaling,
 } from '@tabserve/protocol'
 
-export interface HostLoadOptions extends Omit<LoadRequest, 'url' | 'files' | 'hub'>, Scaling {
+export interface HostLoadOptions extends Omit<LoadRequest, 'url' | 'files' | 'hub' | 'pipeline'>, Scaling {
   readonly onProgress?: (progress: LoadProgress) => void
   readonly signal?: AbortSignal
 }
 
-/** Where a model lies: the address of its folder, or a repository and what the store calls it. */
-export type HostSource = Pick<LoadRequest, 'url' | 'hub'>
+/** Where a model lies: the address of its folder, a repository and what the store calls it, or a pipeline and its name. */
+export type HostSource = Pick<LoadRequest, 'url' | 'hub' | 'pipeline'>
 
 /** Files that the user picked, and no address yet. */
 export type PickedSource = Pick<LoadRequest, 'url'> & { readonly files: readonly PickedFile[] }

@@ -49,7 +49,7 @@ export interface OneShotInput {
   readonly timeoutMs: number
   readonly parameters: Readonly<Record<string, unknown>>
   readonly signal: AbortSignal
-  /** Instead of a run of the graph with `inputs`: it goes alone. */
+  /** Instead of a run of the graph with `inputs`: it goes alone, and counts its runs itself. */
   readonly alone?: () => Promise<Tensors>
 }
 
@@ -232,14 +232,12 @@ export class OneShotEngine {
 
   /** Gives whether it went well. Never rejects. */
   async #alone(item: Item, began: number): Promise<boolean> {
-    const { now, counters } = this.#ports
+    const { now } = this.#ports
     const started = now()
     try {
       if (item.alone !== undefined) {
         const outputs = await item.alone()
-        const ms = now() - started
-        counters.ran(1, ms)
-        item.resolve({ outputs, queueMs: began - item.since, inferMs: ms, batchSize: 1 })
+        item.resolve({ outputs, queueMs: began - item.since, inferMs: now() - started, batchSize: 1 })
         return true
       }
       const { parts, ms, rows } = await this.#compute([item])

@@ -345,7 +345,13 @@ export class InferModel implements Served {
       }
     if (sequence !== undefined)
       throw new EngineError('bad_request', 'A handler that runs its own passes carries no sequence.')
-    const run = (name: string, inputs: Tensors) => sessionOf(sessions, name).run(inputs, undefined)
+    // Each pass is a sign of life: an item may take longer than a worker may be silent.
+    const run = async (name: string, inputs: Tensors) => {
+      const began = performance.now()
+      const outputs = await sessionOf(sessions, name).run(inputs, undefined)
+      this.#counters.ran(1, performance.now() - began)
+      return outputs
+    }
     return {
       outputs: undefined,
       preprocess: () => ({}),
