@@ -49,6 +49,7 @@ function randomFolders(): TaskFolder[] {
       files,
     },
     { name: 'reranker', handler: 'rerank', graphs: { main: encoder({ of: 'first', labels: 1 }) }, files },
+    ...transformersFolders(files),
     {
       name: 'hearer',
       handler: 'transcribe',
@@ -59,6 +60,28 @@ function randomFolders(): TaskFolder[] {
         decoder_with_past: exportSpeechDecoder(SPEECH, 'next'),
       },
       files: { 'tokenizer.json': speechWords.json, 'tokenizer_config.json': speechWords.config },
+    },
+  ]
+}
+
+/** The same encoders as transformers.js wants them to lie: the graph in `onnx/`, and a configuration. */
+function transformersFolders(files: Readonly<Record<string, string>>): TaskFolder[] {
+  const encoder = (head: EncoderShape['head']) =>
+    exportEncoder(randomEncoder({ ...ENCODER, ...(head === undefined ? {} : { head }) }, ENCODER_SEED))
+  const config = (architecture: string) =>
+    JSON.stringify({ model_type: 'bert', architectures: [architecture], id2label: { 0: 'bad', 1: 'good' } })
+  return [
+    {
+      name: 'features',
+      handler: 'features',
+      graphs: { 'onnx/model': encoder(undefined) },
+      files: { ...files, 'config.json': config('BertModel') },
+    },
+    {
+      name: 'sentiment',
+      handler: 'sentiment',
+      graphs: { 'onnx/model': encoder({ of: 'first', labels: 2 }) },
+      files: { ...files, 'config.json': config('BertForSequenceClassification') },
     },
   ]
 }

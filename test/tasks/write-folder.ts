@@ -5,7 +5,7 @@ import type { InferManifest } from '@tabserve/protocol'
 
 export interface TaskFolder extends Pick<InferManifest, 'handler' | 'options' | 'batching'> {
   readonly name: string
-  /** `main`, and further ones by the names that the handler runs them by. */
+  /** The main one first, and further ones by the names that the handler runs them by. Their files are called so, too. */
   readonly graphs: Readonly<Record<string, Uint8Array>>
   /** Other files. With `tokenizer.json` and `tokenizer_config.json` the model has a tokenizer. */
   readonly files?: Readonly<Record<string, string>>
@@ -20,14 +20,14 @@ export async function writeTaskFolder(
   for (const [graph, bytes] of Object.entries(graphs)) all[`${graph}.onnx`] = bytes
   for (const [path, text] of Object.entries(files)) all[path] = new TextEncoder().encode(text)
   const spec = (graph: string) => ({ kind: 'onnx' as const, file: `${graph}.onnx` })
-  const others = Object.keys(graphs).filter((graph) => graph !== 'main')
+  const [main = 'main', ...others] = Object.keys(graphs)
   const manifest: InferManifest = {
     format: 'tabserve-model',
     formatVersion: 1,
     name,
     version: '1',
     task: 'infer',
-    graph: spec('main'),
+    graph: spec(main),
     ...(others.length === 0
       ? {}
       : { graphs: Object.fromEntries(others.map((graph) => [graph, spec(graph)])) }),

@@ -1,4 +1,5 @@
 export { startWorker } from './host.ts'
+export { transformersPipeline } from '@tabserve/runtime'
 export { EngineError } from '@tabserve/protocol'
 export type { BatchCandidate, CanBatch } from '@tabserve/engine'
 export type { Manifest, TensorValue, Tensors } from '@tabserve/protocol'
@@ -15,5 +16,6 @@ export type {
   OutputOf,
   PipelineContext,
   PipelineFunction,
+  PipelineOptions,
   WorkerExtensions,
 } from '@tabserve/runtime'
