@@ -58,6 +58,8 @@ export interface OneShotOutput {
   readonly outputs: Tensors
   readonly queueMs: number
   readonly inferMs: number
+  /** Of the item itself. */
+  readonly rows: number
   readonly batchSize: number
 }
 
@@ -239,7 +241,7 @@ export class OneShotEngine {
         const outputs = await item.alone()
         const ms = now() - started
         counters.ran(1, ms)
-        item.resolve({ outputs, queueMs: began - item.since, inferMs: ms, batchSize: 1 })
+        item.resolve({ outputs, queueMs: began - item.since, inferMs: ms, rows: 1, batchSize: 1 })
         return true
       }
       const { parts, ms, rows } = await this.#compute([item])
@@ -297,7 +299,7 @@ export class OneShotEngine {
 }
 
 function resultOf(
-  { outputs, since }: Item,
+  { outputs, since, rows }: Item,
   given: Tensors,
   began: number,
   inferMs: number,
@@ -307,7 +309,7 @@ function resultOf(
     outputs === undefined
       ? given
       : Object.fromEntries(Object.entries(given).filter(([name]) => outputs.includes(name)))
-  return { outputs: own, queueMs: began - since, inferMs, batchSize }
+  return { outputs: own, queueMs: began - since, inferMs, rows, batchSize }
 }
 
 function unionOf(batch: readonly Item[]): readonly string[] | undefined {

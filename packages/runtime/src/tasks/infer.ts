@@ -301,11 +301,12 @@ export class InferModel implements Served {
 
   #result(
     answer: Answer,
-    { queueMs, inferMs, batchSize }: OneShotOutput,
+    { queueMs, inferMs, rows, batchSize }: OneShotOutput,
     times: Pick<ResultEvent['timing'], 'preprocessMs' | 'postprocessMs' | 'totalMs'>,
   ): ResultEvent {
     const counters = this.#counters
     counters.succeeded++
+    counters.rows += rows
     add(counters.preprocess, times.preprocessMs)
     add(counters.postprocess, times.postprocessMs)
     add(counters.total, times.totalMs)
