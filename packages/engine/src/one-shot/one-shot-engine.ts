@@ -49,7 +49,7 @@ export interface OneShotInput {
   readonly timeoutMs: number
   readonly parameters: Readonly<Record<string, unknown>>
   readonly signal: AbortSignal
-  /** Instead of a run of the graph with `inputs`: it goes alone. */
+  /** Instead of a run of the graph with `inputs`: it goes alone. It counts its own runs. */
   readonly alone?: () => Promise<Tensors>
 }
 
@@ -234,13 +234,12 @@ export class OneShotEngine {
 
   /** Gives whether it went well. Never rejects. */
   async #alone(item: Item, began: number): Promise<boolean> {
-    const { now, counters } = this.#ports
+    const { now } = this.#ports
     const started = now()
     try {
       if (item.alone !== undefined) {
         const outputs = await item.alone()
         const ms = now() - started
-        counters.ran(1, ms)
         item.resolve({ outputs, queueMs: began - item.since, inferMs: ms, rows: 1, batchSize: 1 })
         return true
       }

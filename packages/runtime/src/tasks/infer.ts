@@ -346,7 +346,13 @@ export class InferModel implements Served {
       }
     if (sequence !== undefined)
       throw new EngineError('bad_request', 'A handler that runs its own passes carries no sequence.')
-    const run = (name: string, inputs: Tensors) => sessionOf(sessions, name).run(inputs, undefined)
+    // Counted one by one: whoever watches over the worker sees that it gets on.
+    const run = async (name: string, inputs: Tensors) => {
+      const began = performance.now()
+      const outputs = await sessionOf(sessions, name).run(inputs, undefined)
+      this.#counters.ran(1, performance.now() - began)
+      return outputs
+    }
     return {
       outputs: undefined,
       preprocess: () => ({}),
