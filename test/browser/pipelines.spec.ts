@@ -30,7 +30,7 @@ async function openOwn(page: Page): Promise<void> {
       listen.call(this, type, listener, options)
     }
     window.client.dispose()
-    window.client = await window.doors.createClient({ worker: window.doors.ownWorker, threads: 1 })
+    window.client = await window.doors.createClient({ worker: window.doors.pipelineWorker, threads: 1 })
   })
 }
 

@@ -1,5 +1,5 @@
-import type { Handler, MultiPass, PipelineFunction } from 'tabserve/worker'
-import { EngineError, startWorker, transformersPipeline } from 'tabserve/worker'
+import type { Handler, MultiPass } from 'tabserve/worker'
+import { EngineError, startWorker } from 'tabserve/worker'
 
 /** 28 · 28 grey values. */
 export interface DigitInput {
@@ -11,7 +11,7 @@ export interface Digit {
 }
 
 /** Of one image the digit. */
-export const digits: Handler<DigitInput, Digit> = {
+const digits: Handler<DigitInput, Digit> = {
   preprocess({ pixels }) {
     if (pixels?.length !== 784) throw new EngineError('bad_request', 'A digit has 28 · 28 pixels.')
     return { Input3: { datatype: 'FP32', shape: [1, 1, 28, 28], data: Float32Array.from(pixels) } }
@@ -23,61 +23,34 @@ export const digits: Handler<DigitInput, Digit> = {
 }
 
 /** Several images of one request, by a pass each. */
-export const eachDigit: MultiPass<readonly DigitInput[], readonly Digit[]> = {
+const eachDigit: MultiPass<readonly DigitInput[], readonly Digit[]> = {
   async run(images, context) {
     const found: Digit[] = []
-    for (const image of images)
-      found.push(
-        await digits.postprocess(await context.run('main', await digits.preprocess(image, context)), context),
-      )
+    for (const image of images) {
+      const outputs = await context.run('main', await digits.preprocess(image, context))
+      found.push(await digits.postprocess(outputs, context))
+    }
     return found
   },
 }
 
-const sentences: PipelineFunction = (text: string) => text.split('.').map((each) => each.trim())
+export type DigitHandler = typeof digits
 
-const meanVector: PipelineFunction = (vectors: readonly { readonly embedding: Float32Array }[]) => {
-  const [first] = vectors
-  return first?.embedding.map(
-    (_, at) => vectors.reduce((sum, { embedding }) => sum + (embedding[at] ?? 0), 0) / vectors.length,
-  )
-}
-
-/** Stretches of a recording, in whole frames of 80 samples. */
-const cut: PipelineFunction = ({
-  audio,
-  segments,
-}: {
-  readonly audio: Float32Array
-  readonly segments: readonly { readonly start: number; readonly end?: number }[]
-}) =>
-  segments.map(({ start, end = audio.length }) =>
-    audio.slice(start, start + 80 * Math.floor((end - start) / 80)),
-  )
-
-/** Asks a model of its own, over and over, until a text is short enough. */
-const shorten: PipelineFunction = async (text: string, { run }) => {
-  let words = text.split(' ')
-  let rounds = 0
-  while (words.length > 2) {
-    await run('embedder', words.join(' '), { dimensions: 4 })
-    words = words.slice(1)
-    rounds++
+/** Buffers that left with results, and how many of them are empty here since. */
+const left = { all: 0, moved: 0 }
+const post = MessagePort.prototype.postMessage as (message: unknown, moved?: unknown) => void
+MessagePort.prototype.postMessage = function (this: MessagePort, message: unknown, moved?: unknown) {
+  post.call(this, message, moved)
+  const { outputs = {} } = (message ?? {}) as { outputs?: Record<string, { data: Float32Array }> }
+  for (const { data } of Object.values(outputs)) {
+    left.all++
+    if (data.byteLength === 0) left.moved++
   }
-  return { words, rounds }
 }
 
-const fail: PipelineFunction = () => {
-  throw new Error('it fell over')
-}
+const spy: MultiPass<unknown, { all: number; moved: number }> = { run: async () => ({ ...left }) }
 
 startWorker({
-  handlers: {
-    digits: () => digits,
-    eachDigit: () => eachDigit,
-    features: transformersPipeline('feature-extraction'),
-    sentiment: transformersPipeline('text-classification'),
-  },
-  functions: { sentences, meanVector, cut, shorten, fail },
+  handlers: { digits: () => digits, eachDigit: () => eachDigit, spy: () => spy },
   batchHooks: { atMostThree: (_, batch) => batch.length < 3 },
 })

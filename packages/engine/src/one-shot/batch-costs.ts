@@ -1,13 +1,14 @@
 /** So many samples of a size are kept, and their least is believed: what else runs on the machine only makes a run longer. */
-const SAMPLES = 3
+const SAMPLES = 6
 /** A size is judged by so many samples at least: the first run of a shape is slow. */
 const ENOUGH = 2
 /** A larger batch that costs no more a row than this times a smaller one is taken. */
 const TOLERANCE = 1.1
 /** How often batches go before somebody is computed alone, to have something to compare with. */
-const BATCHES_WITHOUT_MEASURE = 4
-/** After so many runs a size that was slower is tried again: machines and lengths change. */
-const RETRY_AFTER = 64
+const BATCHES_WITHOUT_MEASURE = 2
+/** After so many runs the next size that was slower is tried again, then after twice as many: machines and lengths change, noise passes. */
+const RETRY_AFTER = 16
+const MOST_BETWEEN_RETRIES = 256
 
 /**
  * What rows of one kind have cost alone and together, and so how many had better go together. Batching loses where a graph is computed faster row by row;
@@ -39,26 +40,28 @@ class Costs {
   readonly #msPerRow: number[][] = []
   #numBatches = 0
   #numRuns = 0
+  #retryAfter = RETRY_AFTER
 
   observe(rows: number, ms: number): void {
     const level = levelOf(rows)
     const samples = (this.#msPerRow[level] ??= [])
+    if (++this.#numRuns > this.#retryAfter)
+      this.#retryAfter = this.#numRuns + Math.min(this.#numRuns, MOST_BETWEEN_RETRIES)
     samples.push(ms / rows)
     if (samples.length > SAMPLES) samples.shift()
-    this.#numRuns++
     if (level > 0) this.#numBatches++
   }
 
   most(available: number): number {
     const alone = this.#cost(0)
     if (alone === undefined) return this.#numBatches >= BATCHES_WITHOUT_MEASURE ? 1 : available
-    if (this.#numRuns % RETRY_AFTER === 0) return available
+    const isRetry = this.#numRuns === this.#retryAfter
     for (let level = levelOf(available); level > 0; level--) {
       const cost = this.#cost(level)
       if (cost === undefined || cost <= TOLERANCE * this.#leastBelow(level))
-        return Math.min(available, 2 ** (level + 1) - 1)
+        return Math.min(available, largestOf(isRetry ? level + 1 : level))
     }
-    return 1
+    return isRetry ? Math.min(available, largestOf(1)) : 1
   }
 
   #leastBelow(level: number): number {
@@ -72,6 +75,10 @@ class Costs {
     const samples = this.#msPerRow[level] ?? []
     return samples.length < ENOUGH ? undefined : Math.min(...samples)
   }
+}
+
+function largestOf(level: number): number {
+  return 2 ** (level + 1) - 1
 }
 
 function levelOf(rows: number): number {

@@ -43,7 +43,7 @@ export class Batcher<Item extends Batchable> {
   }
 
   remove(item: Item): void {
-    this.#queue.remove(item)
+    this.#queue.remove([item])
   }
 
   /** Takes out whose time has passed. */
@@ -100,7 +100,7 @@ export class Batcher<Item extends Batchable> {
   }
 
   #run(batch: readonly Item[]): BatchPlan<Item> {
-    for (const item of batch) this.#queue.remove(item)
+    this.#queue.remove(batch)
     return { type: 'run', batch }
   }
 }

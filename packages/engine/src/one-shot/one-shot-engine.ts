@@ -49,7 +49,7 @@ export interface OneShotInput {
   readonly timeoutMs: number
   readonly parameters: Readonly<Record<string, unknown>>
   readonly signal: AbortSignal
-  /** Instead of a run of the graph with `inputs`: it goes alone, and counts its runs itself. */
+  /** Instead of a run of the graph with `inputs`: it goes alone. It counts its own runs. */
   readonly alone?: () => Promise<Tensors>
 }
 
@@ -58,6 +58,8 @@ export interface OneShotOutput {
   readonly outputs: Tensors
   readonly queueMs: number
   readonly inferMs: number
+  /** Of the item itself. */
+  readonly rows: number
   readonly batchSize: number
 }
 
@@ -237,7 +239,8 @@ export class OneShotEngine {
     try {
       if (item.alone !== undefined) {
         const outputs = await item.alone()
-        item.resolve({ outputs, queueMs: began - item.since, inferMs: now() - started, batchSize: 1 })
+        const ms = now() - started
+        item.resolve({ outputs, queueMs: began - item.since, inferMs: ms, rows: 1, batchSize: 1 })
         return true
       }
       const { parts, ms, rows } = await this.#compute([item])
@@ -295,7 +298,7 @@ export class OneShotEngine {
 }
 
 function resultOf(
-  { outputs, since }: Item,
+  { outputs, since, rows }: Item,
   given: Tensors,
   began: number,
   inferMs: number,
@@ -305,7 +308,7 @@ function resultOf(
     outputs === undefined
       ? given
       : Object.fromEntries(Object.entries(given).filter(([name]) => outputs.includes(name)))
-  return { outputs: own, queueMs: began - since, inferMs, batchSize }
+  return { outputs: own, queueMs: began - since, inferMs, rows, batchSize }
 }
 
 function unionOf(batch: readonly Item[]): readonly string[] | undefined {

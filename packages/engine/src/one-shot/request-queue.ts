@@ -46,9 +46,10 @@ export class RequestQueue<Item extends Waiting> {
     this.#count++
   }
 
-  remove(item: Item): void {
+  remove(items: readonly Item[]): void {
+    const gone = new Set(items)
+    const isOther = ({ item }: Place<Item>) => !gone.has(item)
     for (const level of this.#levels.values()) {
-      const isOther = (place: Place<Item>) => place.item !== item
       const before = level.fresh.length + level.late.length
       level.fresh = level.fresh.filter(isOther)
       level.late = level.late.filter(isOther)

@@ -36,8 +36,17 @@ export interface MultiPassContext extends HandlerContext {
 
 export type AnyHandler = Handler<unknown, unknown> | MultiPass<unknown, unknown>
 
-/** Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`. */
-export type HandlerFactory = (files: ModelFiles, manifest: Manifest) => Promise<AnyHandler> | AnyHandler
+/**
+ * Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`.
+ * @param openGraph a session of a further graph, as libraries bring small ones along; it lives as long as the worker.
+ */
+export type HandlerFactory = (
+  files: ModelFiles,
+  manifest: Manifest,
+  openGraph: OpenGraph,
+) => Promise<AnyHandler> | AnyHandler
+
+export type OpenGraph = (graph: Uint8Array) => Promise<(inputs: Tensors) => Promise<Tensors>>
 
 /** Handlers by the name that a manifest's or a load's `handler` says. */
 export type Handlers = Readonly<Record<string, HandlerFactory>>

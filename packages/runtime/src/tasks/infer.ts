@@ -301,11 +301,12 @@ export class InferModel implements Served {
 
   #result(
     answer: Answer,
-    { queueMs, inferMs, batchSize }: OneShotOutput,
+    { queueMs, inferMs, rows, batchSize }: OneShotOutput,
     times: Pick<ResultEvent['timing'], 'preprocessMs' | 'postprocessMs' | 'totalMs'>,
   ): ResultEvent {
     const counters = this.#counters
     counters.succeeded++
+    counters.rows += rows
     add(counters.preprocess, times.preprocessMs)
     add(counters.postprocess, times.postprocessMs)
     add(counters.total, times.totalMs)
@@ -345,7 +346,7 @@ export class InferModel implements Served {
       }
     if (sequence !== undefined)
       throw new EngineError('bad_request', 'A handler that runs its own passes carries no sequence.')
-    // Each pass is a sign of life: an item may take longer than a worker may be silent.
+    // Counted one by one: whoever watches over the worker sees that it gets on.
     const run = async (name: string, inputs: Tensors) => {
       const began = performance.now()
       const outputs = await sessionOf(sessions, name).run(inputs, undefined)

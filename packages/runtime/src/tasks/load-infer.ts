@@ -42,7 +42,7 @@ export const loadInfer: Task<InferManifest> = async (model, device, request, onP
   const batching = resolveBatching({ ...manifest.batching, ...ofLoad }, maxWaiting)
   const canBatch = hookOf(batching.canBatch, extensions)
   const kept = resolveResponseCache(responseCache ?? {})
-  const handler = await makeHandler(request, manifest, files, extensions)
+  const handler = await makeHandler(request, manifest, files, device, extensions)
 
   const isBatched = batching.maxBatchSize > 1 && batching.batchDimension !== null
   const main = await readGraph(manifest.graph, files, isBatched)
@@ -156,13 +156,18 @@ async function makeHandler(
   { handler }: LoadRequest,
   manifest: InferManifest,
   files: ModelFiles,
+  device: Device,
   { handlers = {} }: WorkerExtensions,
 ): Promise<AnyHandler | undefined> {
   const name = checkString('handler', handler) ?? manifest.handler
   if (name === undefined) return undefined
   const all = { ...HANDLERS, ...handlers }
   const make = Object.hasOwn(all, name) ? all[name] : undefined
-  if (make !== undefined) return make(files, manifest)
+  if (make !== undefined)
+    return make(files, manifest, async (graph) => {
+      const session = await device.openSession('a graph of the handler', graph, [])
+      return (inputs) => session.run(inputs, undefined)
+    })
   const known = Object.keys(all).join(', ') || 'none'
   const message = `There is no handler ${name}. There are: ${known}. Own ones are given to startWorker in the page's worker file.`
   throw new EngineError('bad_request', message, { param: 'handler' })

@@ -1,3 +1,5 @@
+import type { DataType, NumericArray } from '@tabserve/protocol'
+
 /** KServe's and Triton's objects, as their protocol writes them. */
 export interface ServerMetadata {
   name: string
@@ -7,7 +9,8 @@ export interface ServerMetadata {
 
 export interface TensorMetadata {
   name: string
-  datatype: 'BYTES'
+  datatype: DataType
+  /** −1: any size. */
   shape: number[]
 }
 
@@ -53,25 +56,35 @@ export interface ModelStatistics {
     /** How long failed requests took is not measured. */
     fail: DurationStat
     queue: DurationStat
+    /** Of a model that is asked once a request: in its handler, before and after the run. */
+    compute_input?: DurationStat
+    compute_output?: DurationStat
     /** From the first forward pass to the last word. */
     compute_infer: DurationStat
-    /** Prompt tokens that the KV cache had and that it had not; no time is measured for either. */
+    /** Answers from the response cache; of a model that generates text prompt tokens that the KV cache had and that it had not; no time is measured for either. */
     cache_hit: DurationStat
     cache_miss: DurationStat
   }
+  /** Of a model that is asked once a request: runs by how many rows they had. */
+  batch_stats: { batch_size: number; compute_infer: DurationStat }[]
 }
 
 export interface InferTensor {
   name: string
   datatype: string
   shape: number[]
-  data: unknown[]
+  /** A list, nested or flat, or in the page a typed array. */
+  data?: readonly unknown[] | NumericArray
+  /** `binary_data_size`: its bytes lie behind the JSON. */
+  parameters?: Record<string, unknown>
 }
 
 export interface KServeInferRequest {
   id?: string
   inputs: InferTensor[]
-  /** OpenAI's and vLLM's names: `max_tokens`, `temperature`, `seed`, … */
+  /** Default: all. */
+  outputs?: { name: string; parameters?: { binary_data?: boolean } }[]
+  /** Of a model that generates text OpenAI's and vLLM's names; else `priority`, `timeout` in microseconds, `sequence_id`, `sequence_start`, `sequence_end`, `binary_data_output`. */
   parameters?: Record<string, unknown>
 }
 
@@ -79,5 +92,14 @@ export interface KServeInferResponse {
   model_name: string
   model_version: string
   id?: string
-  outputs: { name: string; datatype: 'BYTES'; shape: number[]; data: string[] }[]
+  outputs: InferOutput[]
+}
+
+export interface InferOutput {
+  name: string
+  datatype: DataType
+  shape: number[]
+  /** Absent where its bytes lie behind the JSON. */
+  data?: (string | number | boolean)[]
+  parameters?: { binary_data_size: number }
 }
