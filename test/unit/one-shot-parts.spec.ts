@@ -75,9 +75,15 @@ test('options of batching that mean nothing are refused', () => {
 test('rows lie where all outputs have a dimension of one name; a graph without one says why', () => {
   const output: TensorSpec = { name: 'out', datatype: 'FP32', shape: ['batch', 2] }
   expect(findLayout(IMAGE, [output]).layout?.inputs.get('ids')?.row).toBe(0)
-  expect(findLayout(IMAGE, [{ ...output, shape: ['n', 2] }]).reason).toContain(
+  expect(findLayout(IMAGE, [{ ...output, shape: [1, 2] }]).reason).toContain(
     'has none of the dimensions batch',
   )
+  // Exporters lose the names of outputs.
+  const text: TensorSpec[] = ['input_ids', 'attention_mask'].map((name) => {
+    return { name, datatype: 'INT64', shape: ['batch_size', 'sequence_length'] }
+  })
+  const hidden: TensorSpec = { name: 'hidden', datatype: 'FP32', shape: ['Add_dim_0', 'Add_dim_1', 384] }
+  expect(findLayout(text, [hidden]).layout?.outputs.get('hidden')).toEqual({ row: 0, length: 1, fill: 0 })
   expect(findLayout([{ ...IMAGE[0]!, shape: [1, 3, 2] }], [output]).reason).toContain('no open dimension')
   expect(findLayout(IMAGE, [output], null).layout).toBeUndefined()
   const rate: TensorSpec = { name: 'rate', datatype: 'INT64', shape: [] }

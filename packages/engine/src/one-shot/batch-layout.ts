@@ -26,8 +26,8 @@ export type FoundLayout =
 const BUCKETS = Array.from({ length: 17 }, (_, power) => 16 * 2 ** power)
 
 /**
- * Finds where rows lie: the dimension of one name that every output has, and every input but for those that have no open dimension of any name, like a
- * sampling rate.
+ * Finds where rows lie: the dimension of one name that every input has, but for those that have no open dimension of any name, like a sampling rate; and
+ * every output, where exporters may have lost the name: then its first dimension, if that is open and none of the inputs'.
  * @param declared the dimension's name, instead of what is found; `null`: there is none.
  */
 export function findLayout(
@@ -37,24 +37,34 @@ export function findLayout(
   padding?: PaddingOptions | false,
 ): FoundLayout {
   if (declared === null) return none('batching is turned off for this graph')
-  const candidates = declared === undefined ? namesOf(inputs[0]) : [declared]
-  const name = candidates.find((name) => outputs.every((output) => axisOf(output, name) !== undefined))
+  const first = inputs.find((input) => namesOf(input).length > 0)
+  const candidates = declared === undefined ? namesOf(first) : [declared]
+  const ofInputs = new Set(inputs.flatMap(namesOf))
+  const rowOf = (output: TensorSpec, name: string) => axisOf(output, name) ?? lostName(output, ofInputs)
+  const name = candidates.find((name) => outputs.every((output) => rowOf(output, name) !== undefined))
   if (name === undefined || inputs.length === 0) return none(whyNone(inputs, outputs, declared))
   const stranger = inputs.find((input) => axisOf(input, name) === undefined && namesOf(input).length > 0)
   if (stranger !== undefined) return none(`the input ${stranger.name} has no dimension ${name}`)
   const pad = padding === undefined ? maskPadding(inputs, name) : padding === false ? undefined : padding
-  const axes = (spec: TensorSpec): [string, TensorAxes] => [
-    spec.name,
-    {
-      row: axisOf(spec, name),
-      length: pad === undefined ? undefined : axisOf(spec, pad.dimension),
-      fill: pad?.values?.[spec.name] ?? 0,
-    },
-  ]
+  const lengthAxis = (spec: TensorSpec) => (pad === undefined ? undefined : axisOf(spec, pad.dimension))
+  const axesOfInput = (spec: TensorSpec): TensorAxes => ({
+    row: axisOf(spec, name),
+    length: lengthAxis(spec),
+    fill: pad?.values?.[spec.name] ?? 0,
+  })
+  const axesOfOutput = (spec: TensorSpec): TensorAxes => {
+    const row = rowOf(spec, name)
+    const lost = pad === undefined ? undefined : lostLength(spec, row, ofInputs)
+    return { row, length: lengthAxis(spec) ?? lost, fill: 0 }
+  }
   const buckets = pad === undefined ? [] : (pad.buckets ?? BUCKETS)
   const padded = pad === undefined ? '' : `; lengths along ${pad.dimension} are filled up`
   return {
-    layout: { inputs: new Map(inputs.map(axes)), outputs: new Map(outputs.map(axes)), buckets },
+    layout: {
+      inputs: new Map(inputs.map((input) => [input.name, axesOfInput(input)])),
+      outputs: new Map(outputs.map((output) => [output.name, axesOfOutput(output)])),
+      buckets,
+    },
     reason: `rows lie along the dimension ${name}${padded}`,
   }
 }
@@ -100,6 +110,24 @@ function axisOf({ shape }: TensorSpec, name: string): number | undefined {
   return axis < 0 || shape?.lastIndexOf(name) !== axis ? undefined : axis
 }
 
+/** An open first dimension that nobody has named, or an exporter has named anew. */
+function lostName({ shape }: TensorSpec, ofInputs: ReadonlySet<string>): number | undefined {
+  const first = shape?.[0]
+  return typeof first === 'string' && !ofInputs.has(first) ? 0 : undefined
+}
+
+/** The same of lengths: the only other open dimension. It is cut only where it is as long as the longest item. */
+function lostLength(
+  { shape = [] }: TensorSpec,
+  row: number | undefined,
+  ofInputs: ReadonlySet<string>,
+): number | undefined {
+  const open = shape.flatMap((size, axis) =>
+    typeof size === 'string' && axis !== row && !ofInputs.has(size) ? [axis] : [],
+  )
+  return open.length === 1 ? open[0] : undefined
+}
+
 /** Open dimensions in order: rows come first, nearly always. */
 function namesOf(spec: TensorSpec | undefined): string[] {
   return (spec?.shape ?? []).filter((size): size is string => typeof size === 'string' && size !== '?')
@@ -115,10 +143,11 @@ function maskPadding(inputs: readonly TensorSpec[], rows: string): PaddingOption
 }
 
 function whyNone(
-  [input]: readonly TensorSpec[],
+  inputs: readonly TensorSpec[],
   outputs: readonly TensorSpec[],
   declared: string | undefined,
 ): string {
+  const input = inputs.find((each) => namesOf(each).length > 0) ?? inputs[0]
   if (input === undefined) return 'the graph has no inputs'
   if (declared !== undefined) return `not every output has the dimension ${declared}`
   const names = namesOf(input)
