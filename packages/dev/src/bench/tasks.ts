@@ -95,7 +95,7 @@ async function open(page: Page): Promise<void> {
     window.client = await window.createClient({ threads: 1 })
     await window.client.load('/fixtures/bench/encoder/')
     window.theirs = window.startTransformers()
-    await window.theirs.open(new URL('/fixtures/bench/', location.href).href, 'encoder', {
+    await window.theirs.open('/fixtures/bench/', 'encoder', {
       mjs: assets.mjs,
       wasm: assets.wasm,
     })
