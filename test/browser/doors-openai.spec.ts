@@ -277,7 +277,7 @@ test("what cannot be served is refused with the SDK's error classes, streamed or
   }
 })
 
-test('harmless fields are accepted, embeddings and unknown paths are not', async ({ doorsPage }) => {
+test('harmless fields are accepted, missing ones and unknown paths are not', async ({ doorsPage }) => {
   const found = await doorsPage.evaluate(async (messages) => {
     const harmless = {
       user: 'me',
@@ -307,7 +307,7 @@ test('harmless fields are accepted, embeddings and unknown paths are not', async
   }, ASK)
   expect(found).toEqual({
     choices: 1,
-    embeddings: [400, 'unsupported_parameter'],
+    embeddings: [400, 'bad_request'],
     nowhere: [404, 'bad_request'],
     outside: [404, null],
     wrongMethod: [405, 'bad_request'],

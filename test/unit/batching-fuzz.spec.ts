@@ -63,7 +63,7 @@ for (const [name, kind] of Object.entries(KINDS)) {
           if (events.at(-1) !== undefined && events.at(-1)?.type !== 'delta')
             problems.push('a word after the last one')
           events.push(event)
-          if (event.type === 'delta') return
+          if (event.type === 'delta' || event.type === 'result') return
           live.delete(events)
           if (event.type === 'error') {
             if (event.error.code !== 'timeout' && event.error.message !== 'the pass failed')

@@ -130,6 +130,10 @@ export const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, true>> = {
   targetGapMs: true,
   speculation: true,
   toolParser: true,
+  handler: true,
+  batching: true,
+  sequence: true,
+  responseCache: true,
 }
 
 function wrong(option: string, value: unknown, must: string): EngineError {

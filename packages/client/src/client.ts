@@ -1,14 +1,18 @@
 import type {
   DeviceReport,
-  GenerateRequest,
   Health,
   ModelHealth,
   ModelInfo,
+  InferRequest,
   ModelStats,
   SleepOptions,
+  PipelineSpec,
+  Request,
+  RunRequest,
   TokenizeRequest,
   VersionPolicy,
 } from '@tabserve/protocol'
+import { planPipeline } from '@tabserve/engine'
 import { absoluteUrl } from './absolute-url.ts'
 import type { CheckedOptions, ClientOptions, GenerateOptions, LoadOptions } from './client-options.ts'
 import { LOAD_OPTIONS, checkedOptions } from './client-options.ts'
@@ -30,6 +34,8 @@ import { OpenAIDoor } from './doors/openai/openai-door.ts'
 import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
 import { OriginServer } from './doors/service-worker/origin-server.ts'
 import type { Generation } from './generation.ts'
+import type { InferResult, OneShotOptions, RunResult } from './inference.ts'
+import { inferenceOf } from './inference.ts'
 import type { GrantOptions, GrantPorts } from './grant/grant.ts'
 import { Grant } from './grant/grant.ts'
 import type { Host, Role } from './hub/host.ts'
@@ -48,7 +54,11 @@ import { askRemote } from './remote/remote-request.ts'
 import type { Session } from './sessions/session.ts'
 import type { SessionOptions } from './sessions/session-options.ts'
 import { Sessions } from './sessions/sessions.ts'
+import { SequenceHandle } from './sequence.ts'
+import type { Pipeline } from './pipeline.ts'
+import { pipelineOf, withAddresses } from './pipeline.ts'
 import { startGeneration } from './start-generation.ts'
+import { Tasks } from './tasks.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
 import { remoteMetricsOf } from './telemetry/remote-metrics.ts'
@@ -61,11 +71,24 @@ export class Client {
   readonly models: Models
   /** Conversations that the browser's storage keeps, KV and all. */
   readonly sessions: Sessions
-  /** This client in OpenAI's words; `chat`, `completions` and `responses` are the same, nearer at hand. */
+  readonly #tasks = new Tasks(this)
+  /** The tasks of models with tabserve's own handlers, typed: what `run` does for any. */
+  readonly embed = bound(this.#tasks, 'embed')
+  readonly classify = bound(this.#tasks, 'classify')
+  readonly classifyZeroShot = bound(this.#tasks, 'classifyZeroShot')
+  readonly classifyTokens = bound(this.#tasks, 'classifyTokens')
+  readonly rerank = bound(this.#tasks, 'rerank')
+  readonly split = bound(this.#tasks, 'split')
+  readonly classifyImage = bound(this.#tasks, 'classifyImage')
+  readonly detect = bound(this.#tasks, 'detect')
+  readonly detectVoice = bound(this.#tasks, 'detectVoice')
+  readonly transcribe = bound(this.#tasks, 'transcribe')
+  /** This client in OpenAI's words; `chat`, `completions`, `embeddings` and `responses` are the same, nearer at hand. */
   readonly openai = new OpenAIDoor(this)
   readonly chat = this.openai.chat
   readonly completions = this.openai.completions
   readonly responses = this.openai.responses
+  readonly embeddings = this.openai.embeddings
   /** This client in KServe's words. */
   readonly kserve = new KServeDoor(this)
   /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
@@ -310,6 +333,53 @@ export class Client {
     return this.sessions.open(options)
   }
 
+  /**
+   * Named tensors through a graph, once: requests that come together are computed together, where the graph allows it. Outputs are moved here, not copied; inputs
+   * only with `transfer: true`. Rejects with `bad_request`, whose `param` and message name the tensor, what is wanted and what came; `queue_full`, `timeout`,
+   * `aborted`, `model_not_loaded`, `backend_failed`. When a worker dies another is asked again, but not what was transferred.
+   */
+  async infer(options: OneShotOptions<InferRequest>): Promise<InferResult> {
+    const { outputs = {}, timing, batchSize, isCached, servedBy } = await this.#ask('infer', options)
+    return { outputs, timing, batchSize, isCached, servedBy }
+  }
+
+  /**
+   * One item through a model's handler, which the manifest or the load names: what it takes and gives is its own. Rejects as `infer` does, and with what the
+   * handler throws.
+   */
+  async run<Output = unknown>(options: OneShotOptions<RunRequest>): Promise<RunResult<Output>> {
+    const { output, timing, batchSize, isCached, servedBy } = await this.#ask('run', options)
+    return { output: output as Output, timing, batchSize, isCached, servedBy }
+  }
+
+  /**
+   * Loads models and functions that answer together, as one model by the pipeline's name: `run`, aliases, `scale` and `unload` take it as any. All of it runs
+   * in one worker, and nothing that nodes hand on visits the page. Throws `bad_request` for what cannot run, a circle for instance, and as loads do.
+   */
+  async pipeline<Input = unknown, Output = unknown>(
+    spec: PipelineSpec,
+    options: LoadOptions = {},
+  ): Promise<Pipeline<Input, Output>> {
+    refuse(unknownOf(options, LOAD_OPTIONS), 'pipeline')
+    planPipeline(spec) // what is wrong is said before anything is fetched
+    const source = { url: `pipeline:${spec.name}@${spec.version ?? '1'}`, pipeline: withAddresses(spec) }
+    const info = await this.#control.load(source, options)
+    return pipelineOf<Input, Output>(info, (request) => this.run<Output>(request))
+  }
+
+  /** Begins a sequence of chunks, whose state the model carries in its worker. */
+  sequence({ model }: { readonly model: string }): SequenceHandle {
+    return new SequenceHandle(this, model)
+  }
+
+  #ask(
+    task: 'infer' | 'run',
+    { signal, stickyKey, ...options }: OneShotOptions<InferRequest> | OneShotOptions<RunRequest>,
+  ) {
+    const request = { task, ...options } as InferRequest | RunRequest // the options are those of the task
+    return inferenceOf(signal, (listener) => this.#submit(request, stickyKey, listener))
+  }
+
   /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none, `bad_request` where none is registered. */
   serveOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
     return OriginServer.start(this, options)
@@ -330,10 +400,11 @@ export class Client {
   }
 
   /** To whoever is to answer, and, where somebody listens, past telemetry. */
-  #submit(request: GenerateRequest, stickyKey: string | undefined, listener: Listener): () => void {
-    const submit = (request: GenerateRequest, listener: Listener) =>
+  #submit(request: Request, stickyKey: string | undefined, listener: Listener): () => void {
+    const submit = (request: Request, listener: Listener) =>
       this.#control.submit(request, stickyKey, listener)
-    return this.#telemetry?.submit(request, listener, submit) ?? submit(request, listener)
+    if (this.#telemetry === undefined || request.task !== 'generate') return submit(request, listener)
+    return this.#telemetry.submit(request, listener, submit)
   }
 
   /** Ends the workers and frees everything; running requests end with `engine_lost`. With `share` the engine goes on in another tab, where there is one. */
@@ -363,6 +434,10 @@ export class Client {
       policy.stop()
     }
   }
+}
+
+function bound<Name extends keyof Tasks>(tasks: Tasks, name: Name): Tasks[Name] {
+  return tasks[name].bind(tasks) as Tasks[Name] // `bind` forgets overloads
 }
 
 /** Chromium tells, rounded and at most 8 GiB. */

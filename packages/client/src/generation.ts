@@ -76,7 +76,9 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
   take(event: RequestEvent): void {
     if (this.#settle === undefined) return
     if (event.type === 'delta') this.#deltas.push(event)
-    else this.#end(event.type === 'finish' ? this.#whole(event) : EngineError.fromWire(event.error))
+    else if (event.type === 'error') this.#end(EngineError.fromWire(event.error))
+    else if (event.type === 'finish') this.#end(this.#whole(event))
+    else throw new Error('a generation was given the result of another task')
     this.#wake()
   }
 

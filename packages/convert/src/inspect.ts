@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import type { Manifest, ManifestFile } from '@tabserve/protocol'
+import type { GenerateManifest, ManifestFile } from '@tabserve/protocol'
+import { ConvertError } from './convert-error.ts'
 import { onnxModel } from './onnx/schema.ts'
 import type { ModelProto } from './onnx/schema.ts'
 import { readJson, readManifest } from './read-manifest.ts'
@@ -12,7 +13,7 @@ export interface FileFacts extends ManifestFile {
 }
 
 export interface ModelFacts {
-  readonly manifest: Manifest
+  readonly manifest: GenerateManifest
   readonly files: readonly FileFacts[]
   /** Keys and values of one position, all layers, fp32. */
   readonly kvBytesPerToken: number
@@ -26,7 +27,7 @@ export interface ModelFacts {
 
 /** Reads a model folder and says what it is. Files that are missing or changed are reported, not thrown, as far as reading can go on. */
 export async function inspectModel(folder: string): Promise<ModelFacts> {
-  const manifest = await readManifest(folder)
+  const manifest = await readGenerateManifest(folder)
   const files = await Promise.all(manifest.files.map((file) => checkFile(folder, file)))
   const { layers, kvHeads, headDim, contextLength } = manifest.graph
   const kvBytesPerToken = 2 * layers * kvHeads * headDim * 4
@@ -38,6 +39,15 @@ export async function inspectModel(folder: string): Promise<ModelFacts> {
     ...(await graphFacts(join(folder, manifest.graph.file))),
     ...(await tokenizerFacts(folder, manifest)),
   }
+}
+
+async function readGenerateManifest(folder: string): Promise<GenerateManifest> {
+  const manifest = await readManifest(folder)
+  if (manifest.task === 'generate') return manifest
+  const path = join(folder, 'manifest.json')
+  throw new ConvertError(
+    `${path} is of task ${manifest.task}: only models that generate text can be inspected`,
+  )
 }
 
 async function checkFile(folder: string, file: ManifestFile): Promise<FileFacts> {
@@ -69,7 +79,7 @@ async function readGraph(path: string): Promise<ModelProto | undefined> {
 
 async function tokenizerFacts(
   folder: string,
-  { tokenizer }: Manifest,
+  { tokenizer }: GenerateManifest,
 ): Promise<Pick<ModelFacts, 'hasChatTemplate' | 'numMerges'>> {
   const config = (await readJson(join(folder, tokenizer.config))) as { chat_template?: unknown } | undefined
   const json = (await readJson(join(folder, tokenizer.file))) as

@@ -40,5 +40,13 @@ export interface Served {
 
 export type RunnerFacts = Pick<
   ModelInfo,
-  'runner' | 'runnerReason' | 'choice' | 'placement' | 'kvBytes' | 'kvType' | 'heapBytes' | 'maxRunning'
+  | 'runner'
+  | 'runnerReason'
+  | 'choice'
+  | 'placement'
+  | 'kvBytes'
+  | 'kvType'
+  | 'heapBytes'
+  | 'maxRunning'
+  | 'graph'
 >

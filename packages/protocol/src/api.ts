@@ -3,7 +3,9 @@ import type { WireError } from './error.ts'
 import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
-import type { GenerateRequest, TokenizeRequest } from './request.ts'
+import type { BatchingOptions, GraphFacts, ResponseCacheOptions, SequenceOptions } from './one-shot.ts'
+import type { PipelineSpec } from './pipeline.ts'
+import type { Request, TokenizeRequest } from './request.ts'
 import type { SessionsApi } from './session.ts'
 import type { SleepLevel } from './sleep.ts'
 import type { SplitChoice } from './split-choice.ts'
@@ -37,7 +39,7 @@ export interface EngineApi extends ModelsApi, SessionsApi {
    * Starts a request; everything it says comes on `port`. Resolves once its last word is said. `isCancelled`: it was cancelled before it was sent;
    * it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for. @param id names it for `cancel`.
    */
-  submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
+  submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
   /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
   cancel(id: string): Promise<void>
   /** Ends a request without a last word: whoever asked asks again. Harmless when it has ended. */
@@ -109,13 +111,15 @@ export interface WorkerAssets {
   readonly grammar: string
 }
 
-export interface LoadRequest extends ServingOptions {
+export interface LoadRequest extends ServingOptions, OneShotOptions {
   /** Absolute URL of a model folder, the one that holds `manifest.json`; of picked files it only names them. */
   readonly url: string
   /** Files that the user picked, in place of a folder that is fetched. */
   readonly files?: readonly PickedFile[]
   /** A repository of the Hugging Face hub; `url` is its address. */
   readonly hub?: HubSourceRequest
+  /** A pipeline and the models that its nodes name, by absolute addresses; `url` only names it. */
+  readonly pipeline?: PipelineSpec
   /**
    * Where the model runs. `auto`: on the GPU where that was measured to be faster, and right, on this machine; `ModelInfo.choice` says why. Default
    * `auto`.
@@ -132,6 +136,16 @@ export interface LoadRequest extends ServingOptions {
    * false: a stored model loads without one request.
    */
   readonly refresh?: boolean
+}
+
+/** How a model that is asked once a request serves. What is not said the manifest says. */
+export interface OneShotOptions {
+  /** In place of the manifest's: the name of one of tabserve's handlers or of the worker file's own. */
+  readonly handler?: string
+  readonly batching?: BatchingOptions
+  readonly sequence?: SequenceOptions
+  /** Keeps answers. Default: none, but for requests with `cache: true`, which share 32 MiB of memory. */
+  readonly responseCache?: ResponseCacheOptions
 }
 
 /** How a model serves many requests at once. */
@@ -190,6 +204,8 @@ export interface ModelInfo {
   readonly hasChatTemplate: boolean
   /** How it writes calls of tools. Absent: that is not known, and `toolChoice: 'auto'` is refused. */
   readonly toolParser?: ToolParserName
+  /** Of a model that is asked once a request. Its `contextLength` and `kvBytes` are 0, `maxRunning` is the size of a batch. */
+  readonly graph?: GraphFacts
   readonly load: LoadReport
 }
 

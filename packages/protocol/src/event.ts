@@ -1,8 +1,9 @@
 import type { WireError } from './error.ts'
+import type { ResultEvent } from './one-shot.ts'
 import type { ToolCallDelta } from './tool.ts'
 
-/** What one request says back, in order, on its own port. `finish` and `error` are last words: exactly one ends every request. */
-export type RequestEvent = DeltaEvent | FinishEvent | ErrorEvent
+/** What one request says back, in order, on its own port. All but `delta` are last words: exactly one ends every request. */
+export type RequestEvent = DeltaEvent | FinishEvent | ResultEvent | ErrorEvent
 
 /** Text that can be shown: never half a character, never the beginning of a stop string. */
 export interface DeltaEvent {

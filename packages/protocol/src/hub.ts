@@ -1,7 +1,7 @@
 import type { Answer, DeviceReport, EngineApi, LoadRequest, ModelInfo } from './api.ts'
 import type { HeldModel } from './broker.ts'
 import type { ModelsApi } from './models.ts'
-import type { GenerateRequest } from './request.ts'
+import type { Request } from './request.ts'
 import type { SessionsApi } from './session.ts'
 import type { SleepLevel, SleepOptions } from './sleep.ts'
 import type { ObserveOptions } from './telemetry-event.ts'
@@ -25,12 +25,7 @@ export interface HubApi extends ModelsApi, SessionsApi, Pick<EngineApi, SharedCa
    * because the worker died: what it had said can be resumed. Answers `again` when the model went to sleep under it: it is to be asked once more, with
    * what it had said, and waits then. `isCancelled`: see `EngineApi.submit`.
    */
-  submit(
-    request: GenerateRequest,
-    port: MessagePort,
-    id: string,
-    isCancelled: boolean,
-  ): Promise<Answer<SubmitEnd>>
+  submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<Answer<SubmitEnd>>
   /** Tells what happens as `ObserverMessage`s on `port`, until that is closed. Answers when nothing more will come. */
   observe(port: MessagePort, options: ObserveOptions): Promise<Answer<null>>
   /** Ends a request, also one that still waits for a worker: then `submit` answers `aborted`. */

@@ -1,7 +1,8 @@
 import type { ToolCall, ToolChoice, ToolDefinition } from './tool.ts'
+import type { OneShotRequest } from './one-shot.ts'
 
 /** What can be asked of a model, told apart by `task`. */
-export type Request = GenerateRequest
+export type Request = GenerateRequest | OneShotRequest
 
 /** One message of a conversation. */
 export interface ChatMessage {

@@ -1,5 +1,6 @@
 import type { ErrorCode } from './error.ts'
 import type { FinishReason } from './event.ts'
+import type { OneShotStats } from './one-shot.ts'
 import type { SleepLevel } from './sleep.ts'
 
 /** What one loaded model is doing and has done since it was loaded. Counters only grow. */
@@ -54,6 +55,8 @@ export interface ModelStats {
   readonly recoveryMs: number
   readonly speculation: SpeculationStats
   readonly requests: RequestDistributions
+  /** Of a model that is asked once a request; what is about tokens and KV is 0 then. */
+  readonly oneShot?: OneShotStats
 }
 
 /**

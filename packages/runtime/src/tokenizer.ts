@@ -5,6 +5,11 @@ import { EngineError } from '@tabserve/protocol'
 import { boundedRange } from './bounded-range.ts'
 import type { Vocabulary } from './grammar/grammar-calls.ts'
 
+export interface EncodedText {
+  readonly ids: readonly number[]
+  readonly types: readonly number[]
+}
+
 /** Text to token ids and back, and conversations to text: the one door to Hugging Face's tokenizers and jinja. */
 export class Tokenizer {
   readonly #tokenizer: HuggingFaceTokenizer
@@ -61,6 +66,31 @@ export class Tokenizer {
     const { addBos, bosTokenId } = this.#spec
     // A chat template may have written the first token itself.
     return addBos && bosTokenId !== undefined && ids[0] !== bosTokenId ? [bosTokenId, ...ids] : ids
+  }
+
+  /** A text, or a pair, as encoders read it: special tokens where the tokenizer puts them, and which of the two texts each token is of. */
+  encodeForEncoder(text: string, pair?: string): EncodedText {
+    const options = { add_special_tokens: true, return_token_type_ids: true as const }
+    const encoded = this.#tokenizer.encode(
+      text,
+      pair === undefined ? options : { ...options, text_pair: pair },
+    )
+    return { ids: encoded.ids, types: encoded.token_type_ids }
+  }
+
+  /** Token ids of a text, nothing added. */
+  encodePlain(text: string): number[] {
+    return text === '' ? [] : this.#tokenizer.encode(text, { add_special_tokens: false }).ids
+  }
+
+  /** The id of a token as the file writes it. */
+  tokenId(token: string): number | undefined {
+    return this.#tokenizer.token_to_id(token)
+  }
+
+  /** A token as the file writes it, `##ing`. */
+  rawToken(id: number): string {
+    return this.#tokenizer.id_to_token(id) ?? ''
   }
 
   /** Text of tokens, special ones left out, all but those in `shown`. */

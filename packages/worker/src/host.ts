@@ -1,5 +1,5 @@
 import { expose } from 'comlink'
-import type { ModelRepository, SavedSessions } from '@tabserve/runtime'
+import type { ModelRepository, SavedSessions, WorkerExtensions } from '@tabserve/runtime'
 import type { EngineApi } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import { servesAsHelper } from '@tabserve/runtime'
@@ -11,8 +11,11 @@ import { sessionsApi } from './sessions-api.ts'
 import { Telemetry } from './telemetry.ts'
 import { withProgress } from './with-progress.ts'
 
-/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
-export function startWorker(): void {
+/**
+ * Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too.
+ * @param extensions handlers and hooks of the page's own worker file.
+ */
+export function startWorker(extensions: WorkerExtensions = {}): void {
   if (servesAsHelper()) return
   let server: Server | undefined
   let stored: { readonly repository: ModelRepository; readonly sessions: SavedSessions } | undefined
@@ -31,7 +34,7 @@ export function startWorker(): void {
     configure: (config) =>
       answer('backend_failed', async () => {
         stored = await openRepository(config.storage)
-        server = new Server(config, stored.repository, stored.sessions, telemetry)
+        server = new Server(config, stored.repository, stored.sessions, telemetry, extensions)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
@@ -71,7 +74,12 @@ export function startWorker(): void {
       ),
     wake: (model) => answer('backend_failed', () => ready().wake(model)),
     submit: (request, port, id, isCancelled) =>
-      requests.open(id, port, (emit) => ready().submit({ requestId: id, ...request }, emit), isCancelled),
+      requests.open(
+        id,
+        port,
+        (emit) => ready().submit(request.task === 'generate' ? { requestId: id, ...request } : request, emit),
+        isCancelled,
+      ),
     cancel: async (id) => requests.cancel(id),
     putOff: async (id) => requests.putOff(id),
     observe: (worker, port, options) =>

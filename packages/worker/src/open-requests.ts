@@ -1,6 +1,6 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type { RequestCommand, RequestEvent } from '@tabserve/protocol'
-import { toWireError } from '@tabserve/protocol'
+import { buffersOf, toWireError } from '@tabserve/protocol'
 
 interface OpenRequest {
   readonly cancel: Cancel
@@ -18,7 +18,7 @@ export class OpenRequests {
       let cancel: Cancel = () => {}
       let isSilent = false
       const emit = (event: RequestEvent) => {
-        if (!isSilent) port.postMessage(event)
+        if (!isSilent) port.postMessage(event, movedOf(event))
         if (event.type === 'delta') return
         port.close()
         this.#open.delete(id)
@@ -47,4 +47,9 @@ export class OpenRequests {
     request?.silence()
     request?.cancel()
   }
+}
+
+/** Tensors are made for the page alone, so they move. */
+function movedOf(event: RequestEvent): ArrayBuffer[] {
+  return event.type === 'result' && event.outputs !== undefined ? buffersOf(event.outputs) : []
 }

@@ -1,7 +1,6 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type {
   CacheFacts,
-  GenerateRequest,
   LoadProgress,
   LoadRequest,
   Manifest,
@@ -9,6 +8,7 @@ import type {
   ModelSourceRequest,
   ModelStats,
   Pulse,
+  Request,
   RestoreSessionRequest,
   RestoredSession,
   SaveSessionRequest,
@@ -24,9 +24,12 @@ import type {
   ModelRepository,
   OpenedModel,
   SavedSessions,
+  WorkerExtensions,
 } from '@tabserve/runtime'
-import { Device, Mutex, TASKS } from '@tabserve/runtime'
+import { Device, Mutex, loadTask } from '@tabserve/runtime'
 import { tellOfLoad, tellOfUnload } from './load-events.ts'
+import type { OpenedEntry } from './open-pipeline.ts'
+import { openPipeline } from './open-pipeline.ts'
 import type { Telemetry } from './telemetry.ts'
 
 interface Entry {
@@ -44,6 +47,7 @@ export class Server {
   readonly #repository: ModelRepository
   readonly #sessions: SavedSessions
   readonly #telemetry: Telemetry
+  readonly #extensions: WorkerExtensions
   readonly #models = new Map<string, Entry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
@@ -53,7 +57,9 @@ export class Server {
     repository: ModelRepository,
     sessions: SavedSessions,
     telemetry: Telemetry,
+    extensions: WorkerExtensions,
   ) {
+    this.#extensions = extensions
     this.device = new Device(config)
     this.#sessions = sessions
     this.#repository = repository
@@ -133,7 +139,8 @@ export class Server {
     return {
       busy: !isAwaiting && stats.some(({ running, waiting }) => running + waiting > 0),
       progress: stats.reduce(
-        (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
+        (sum, { computedTokens, generatedTokens, oneShot }) =>
+          sum + computedTokens + generatedTokens + (oneShot?.infer.count ?? 0),
         0,
       ),
     }
@@ -149,7 +156,7 @@ export class Server {
   }
 
   /** Hands a request to its model. Throws `model_not_loaded`; everything else is said through `emit`. */
-  submit(request: GenerateRequest, emit: Emit): Cancel {
+  submit(request: Request, emit: Emit): Cancel {
     return this.#awake(request.model).submit(request, emit)
   }
 
@@ -189,6 +196,36 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
+    const entry = await this.#enter(request, onProgress, signal)
+    const { id } = entry.info
+    const replaced = this.#models.get(id)
+    this.#models.set(id, entry)
+    await replaced?.model?.served.dispose()
+    return infoOf(entry)
+  }
+
+  async #enter(
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Entry> {
+    const { pipeline } = request
+    if (pipeline === undefined) return this.#open(request, onProgress, signal)
+    const choice = this.device.cpuChoice(false)
+    const open = (onProgress: (progress: LoadProgress) => void, signal: AbortSignal) =>
+      openPipeline(pipeline, request, this.#extensions, choice, (member) =>
+        this.#open(member, onProgress, signal),
+      )
+    const revive = async () => (await open(() => {}, new AbortController().signal)).model
+    return { ...(await open(onProgress, signal)), revive }
+  }
+
+  /** A model that nobody can ask yet. */
+  async #open(
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<OpenedEntry & Entry> {
     const { url, files, hub, refresh = false } = request
     const source = files !== undefined ? { files } : (hub ?? { url })
     const opened = await this.#repository.open(source, { signal, onProgress, refresh })
@@ -207,11 +244,8 @@ export class Server {
       threads: this.device.report.threads,
       load: { ...fetched, ...report },
     }
-    const replaced = this.#models.get(info.id)
     const revive = async () => make(await reopen(), () => {})
-    this.#models.set(info.id, { info, model: { served, report, ...facts }, revive })
-    await replaced?.model?.served.dispose()
-    return info
+    return { info, model: { served, report, ...facts }, revive }
   }
 
   async #make(
@@ -221,7 +255,7 @@ export class Server {
   ): Promise<LoadedModel> {
     try {
       const observer = this.#telemetry.observerOf(idOf(model.manifest))
-      return await TASKS[model.manifest.task]({ ...model, observer }, this.device, request, onProgress)
+      return await loadTask({ ...model, observer }, this.device, request, onProgress, this.#extensions)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
       if (error instanceof EngineError && error.code === 'bad_model') await this.#repository.clear(address)
@@ -271,7 +305,7 @@ function infoOf({ info, model }: Entry): ModelInfo {
 
 /** The manifest says of a foreign graph what was found in it, whatever the folder's own says. */
 function withCache(manifest: Manifest, cache: CacheFacts | undefined): Manifest {
-  const { graph } = manifest
-  if (graph.kind !== 'decoder-onnx' || cache === undefined) return manifest
-  return { ...manifest, graph: { ...graph, cache } }
+  if (manifest.task !== 'generate' || manifest.graph.kind !== 'decoder-onnx' || cache === undefined)
+    return manifest
+  return { ...manifest, graph: { ...manifest.graph, cache } }
 }

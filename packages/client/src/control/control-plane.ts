@@ -1,4 +1,4 @@
-import type { GenerateRequest, ModelIndex, ModelInfo, VersionPolicy } from '@tabserve/protocol'
+import type { Request, ModelIndex, ModelInfo, VersionPolicy } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import type { AliasOptions } from './alias-table.ts'
 import { AliasTable } from './alias-table.ts'
@@ -160,7 +160,7 @@ export class ControlPlane {
     return this.#remote.reports()
   }
 
-  submit(request: GenerateRequest, stickyKey: string | undefined, listener: Listener): () => void {
+  submit(request: Request, stickyKey: string | undefined, listener: Listener): () => void {
     return this.#dispatcher.submit(request, stickyKey, listener)
   }
 

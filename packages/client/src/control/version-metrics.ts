@@ -151,7 +151,9 @@ export class RequestMetrics {
     if (this.#hasEnded) return
     if (event.type !== 'delta') {
       this.#hasEnded = true
-      this.#listener.end(event.type === 'finish' ? 'finish' : event.error.code)
+      // The one answer is the first that there is to wait for.
+      if (event.type === 'result') this.#listener.ttft(this.waitedMs)
+      this.#listener.end(event.type === 'error' ? event.error.code : 'finish')
     } else {
       const count = this.#countOf(event)
       if (count === 0) return

@@ -1,4 +1,4 @@
-import type { GenerateRequest, GrantCommand, GrantEvent, ModelInfo } from '@tabserve/protocol'
+import type { GrantCommand, GrantEvent, ModelInfo, GenerateRequest } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import type { ControlPlane } from '../control/control-plane.ts'
 import { GrantedNames } from './granted-names.ts'

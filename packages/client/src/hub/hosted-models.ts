@@ -1,12 +1,5 @@
-import type {
-  GenerateRequest,
-  HeldModel,
-  LoadRequest,
-  ModelInfo,
-  RequestEvent,
-  Scaling,
-} from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import type { HeldModel, LoadRequest, ModelInfo, Request, RequestEvent, Scaling } from '@tabserve/protocol'
+import { EngineError, pipelineModels } from '@tabserve/protocol'
 import type { HostLoadOptions, HostSource, ModelHost, PickedSource } from '../control/model-host.ts'
 import { withPort } from '../with-port.ts'
 import { Flights } from './flights.ts'
@@ -54,7 +47,7 @@ export class HostedModels implements ModelHost {
     await this.#host.call((api) => api.unload(id))
   }
 
-  submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void {
+  submit(request: Request, take: (event: RequestEvent) => void): () => void {
     return this.#flights.submit(request, take)
   }
 
@@ -62,7 +55,11 @@ export class HostedModels implements ModelHost {
     return this.#host.call((api) => api.held())
   }
 
-  async folderBytes({ url, hub }: HostSource): Promise<number> {
+  async folderBytes({ url, hub, pipeline }: HostSource): Promise<number> {
+    if (pipeline !== undefined) {
+      const each = pipelineModels(pipeline).map((model) => this.folderBytes({ url: model }))
+      return (await Promise.all(each)).reduce((sum, bytes) => sum + bytes, 0)
+    }
     const { totalBytes } = await this.#host.call((api) => api.storedStatus(hub ?? { url }))
     return totalBytes
   }

@@ -1,7 +1,7 @@
 import type {
   DeviceReport,
   FixedScaling,
-  GenerateRequest,
+  Request,
   Health,
   HeldModel,
   LoadRequest,
@@ -213,12 +213,7 @@ export class Hub {
   }
 
   /** Has a request answered; see `HubApi.submit`. @param id unique among all requests of this hub. */
-  async submit(
-    request: GenerateRequest,
-    port: MessagePort,
-    id: string,
-    isCancelled: boolean,
-  ): Promise<SubmitEnd> {
+  async submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<SubmitEnd> {
     const abort = new AbortController()
     if (isCancelled) abort.abort()
     this.#aborts.set(id, abort)

@@ -1,4 +1,4 @@
-import type { ChatMessage, GenerateRequest } from '@tabserve/protocol'
+import type { GenerateRequest, ChatMessage, Request } from '@tabserve/protocol'
 
 /** Beginnings that are remembered; the KV caches forget sooner. */
 const MOST_HOMES = 4096
@@ -37,7 +37,10 @@ export class PrefixHomes<Home> {
 export const sessionBeginning = (session: string) => `session ${session}`
 
 /** The beginnings of a request's prompt, from short to long, each as a hash of all before its end. The request may be wrong: then there are none. */
-export function beginningsOf(request: GenerateRequest): string[] {
+export function beginningsOf(request: Request): string[] {
+  // A sequence's state lies in one worker.
+  if (request.task !== 'generate')
+    return request.sequence === undefined ? [] : [`sequence ${request.sequence.id}`]
   const { session } = request
   return [...promptBeginnings(request), ...(session === undefined ? [] : [sessionBeginning(session)])]
 }

@@ -87,11 +87,12 @@ export class ReplicaPool {
     })
   }
 
-  /** The one that gets a request whose prompt begins so; `undefined` while none is ready. */
-  pick(beginnings: readonly string[]): Replica | undefined {
+  /** The one that gets a request whose prompt begins so; `undefined` while none is ready. @param isBound it must go where its beginning is, however long the queue. */
+  pick(beginnings: readonly string[], isBound = false): Replica | undefined {
     const { ready } = this
     if (ready.length === 0) return undefined
     const home = this.#homes.find(beginnings)
+    if (isBound && home?.worker !== undefined) return home
     const affinity = home === undefined ? -1 : ready.indexOf(home)
     const chosen = chooseReplica(
       ready.map(({ numRequests }) => numRequests),

@@ -1,10 +1,10 @@
 import type {
   FixedScaling,
-  GenerateRequest,
   LoadRequest,
   ModelHealth,
   ModelInfo,
   ModelStats,
+  Request,
   SleepLevel,
   SleepOptions,
   SplitChoice,
@@ -187,16 +187,12 @@ export class ReplicaSet {
   }
 
   /** Resolves when the request's last word is said, or with `again` where it was put off. Throws `engine_lost` when its worker died before, `aborted` when the signal fired while it waited. */
-  async submit(
-    request: GenerateRequest,
-    port: MessagePort,
-    id: string,
-    signal: AbortSignal,
-  ): Promise<SubmitEnd> {
+  async submit(request: Request, port: MessagePort, id: string, signal: AbortSignal): Promise<SubmitEnd> {
     const submitted = performance.now()
     const beginnings = beginningsOf(request)
     // At once where one is ready: the next request of this moment must see the queue that this one makes.
-    const replica = this.#pool.pick(beginnings) ?? (await this.#awaitReplica(request, beginnings, signal))
+    const replica =
+      this.#pool.pick(beginnings, isBound(request)) ?? (await this.#awaitReplica(request, beginnings, signal))
     const cancel = () => void replica.cancel(id).catch(() => {}) // a worker that is gone computes nothing
     signal.addEventListener('abort', cancel)
     try {
@@ -303,11 +299,7 @@ export class ReplicaSet {
   }
 
   /** Waits until a replica is ready, and wakes one where none is to be. */
-  #awaitReplica(
-    request: Pick<GenerateRequest, 'queueTimeoutMs' | 'timeoutMs' | 'resume'>,
-    beginnings: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Replica> {
+  #awaitReplica(request: Waiting, beginnings: readonly string[], signal: AbortSignal): Promise<Replica> {
     if (this.#pool.wanted === 0) this.#pool.forgive() // what is over may be tried again
     return this.#queue.wait(request, signal, () => {
       const replica = this.#pool.pick(beginnings)
@@ -340,6 +332,19 @@ export class ReplicaSet {
     const queued = counts.reduce((sum, count) => sum + Math.max(0, count - most), this.#queue.length)
     return { queued, running, replicas: this.#pool.wanted }
   }
+}
+
+/** What counts of a request while it waits for a replica. */
+interface Waiting {
+  readonly queueTimeoutMs?: number
+  readonly timeoutMs?: number
+  /** It was let in before. */
+  readonly resume?: unknown
+}
+
+/** A chunk of a sequence that has begun: its state lies in one worker. */
+function isBound(request: Request): boolean {
+  return request.task !== 'generate' && request.sequence !== undefined && request.sequence.start !== true
 }
 
 /** A worker that died holds nothing any more. */

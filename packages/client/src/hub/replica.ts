@@ -1,5 +1,5 @@
 import type {
-  GenerateRequest,
+  Request,
   LoadRequest,
   ModelInfo,
   ModelStats,
@@ -8,7 +8,7 @@ import type {
   SubmitEnd,
 } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { handOver } from './link.ts'
+import { handOver, handOverTensors } from './link.ts'
 import { RestartPolicy } from './restart-policy.ts'
 import type { WorkerLink } from './worker-link.ts'
 
@@ -102,17 +102,12 @@ export class Replica {
    * Has the worker answer a request; resolves when it has said its last word, with `again` when it was put off. Throws `engine_lost` when the worker died before.
    * @param id names the request for `cancel`. @param isCancelled it was, before it was sent: it is checked, and ends without a step.
    */
-  async run(
-    request: GenerateRequest,
-    port: MessagePort,
-    id: string,
-    isCancelled: boolean,
-  ): Promise<SubmitEnd> {
+  async run(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<SubmitEnd> {
     const worker = this.#worker
     if (worker === undefined) throw new Error('a replica was given a request before it was ready')
     this.#requests.add(id)
     try {
-      await worker.link.ask((api) => api.submit(request, handOver(port), id, isCancelled))
+      await worker.link.ask((api) => api.submit(handOverTensors(request), handOver(port), id, isCancelled))
       this.#policy.succeeded()
       return this.#putOff.has(id) ? 'again' : 'over'
     } finally {

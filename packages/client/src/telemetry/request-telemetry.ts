@@ -75,7 +75,8 @@ export class RequestTelemetry {
   #take(event: RequestEvent): void {
     this.#heard.take(event)
     if (event.type === 'delta') this.#tellOfDelta(event.choice, event.tokens.length, event.text)
-    else this.#end(event.type === 'finish' ? event : event.error.code)
+    else if (event.type === 'finish') this.#end(event)
+    else if (event.type === 'error') this.#end(event.error.code)
   }
 
   #tellOfDelta(choice: number, numTokens: number, text: string): void {

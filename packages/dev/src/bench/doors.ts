@@ -65,6 +65,7 @@ function load(page: Page, url: string, isTold: boolean): Promise<{ id: string; v
       const telemetry = isTold ? { telemetry: {} } : {}
       window.client = await window.tabserve.createClient({ threads: 1, ...telemetry })
       const { id, manifest } = await window.client.load(url)
+      if (manifest.task !== 'generate') throw new Error(`${id} does not generate text`)
       return { id, vocabSize: manifest.graph.vocabSize }
     },
     { url, isTold },

@@ -19,6 +19,10 @@ const doors = {
   createClient,
   createTabserve,
   LanguageModel,
+  /** A worker file as a page would own one. */
+  ownWorker: () => new Worker(new URL('./own-worker.ts', import.meta.url), { type: 'module' }),
+  /** One with the functions of a pipeline. */
+  pipelineWorker: () => new Worker(new URL('./pipeline-worker.ts', import.meta.url), { type: 'module' }),
 }
 
 declare global {

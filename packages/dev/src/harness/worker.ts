@@ -79,6 +79,7 @@ class Harness {
     const store = new WeightStore(memoryChunkStore(), { budgetBytes: 0 })
     const repository = new ModelRepository({ store, http: new Http() })
     const { manifest, files } = await repository.open({ url }, options)
+    if (manifest.task !== 'generate') throw new Error(`${url} does not generate text`)
     const { graph, tokenizer } = manifest
     const room = {
       maxRunning: rows,

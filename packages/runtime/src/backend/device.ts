@@ -3,7 +3,7 @@ import type {
   DeviceChoice,
   DeviceReport,
   MachineFacts,
-  Manifest,
+  GenerateManifest,
   RunnerName,
   WorkerConfig,
 } from '@tabserve/protocol'
@@ -15,6 +15,7 @@ import type { DecoderFiles } from './decoder-io.ts'
 import type { Wanted } from './device-choice.ts'
 import { chooseByFacts } from './device-choice.ts'
 import { HeapRunner } from './heap-runner.ts'
+import type { ExternalFile, InferSession } from './infer-session.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
 import { KernelDevice } from './kernels/kernel-device.ts'
 import { backendFailed, creating, messageOf } from './backend-failure.ts'
@@ -60,7 +61,7 @@ export class Device {
    * @param model tells apart models whose verdicts are kept.
    */
   async choose(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     wanted: Wanted,
     options: RunnerOptions,
@@ -74,7 +75,7 @@ export class Device {
     return { chosen: await this.createRunner(graph, files, runner, options, onRead), choice: known }
   }
 
-  async #facts(graph: Manifest['graph'], { device, runner }: Wanted): Promise<MachineFacts> {
+  async #facts(graph: GenerateManifest['graph'], { device, runner }: Wanted): Promise<MachineFacts> {
     const { cores, threads, crossOriginIsolated } = this.report
     // To ask for an adapter starts a process: not where nobody wants it.
     const isCpuAsked = device === 'wasm' || (runner !== 'auto' && runner !== 'webgpu')
@@ -90,7 +91,7 @@ export class Device {
   }
 
   async #measure(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     options: RunnerOptions,
     model: string,
@@ -117,6 +118,33 @@ export class Device {
     return { chosen, choice: { ...verdict, by: 'measured', facts } }
   }
 
+  /** The CPU, where nothing else runs such a graph. @param isAsked the load said so. */
+  cpuChoice(isAsked: boolean): DeviceChoice {
+    const { cores, threads, crossOriginIsolated } = this.report
+    const { deviceMemory } = navigator as { deviceMemory?: number } // Chromium's own
+    const facts = {
+      gpu: { missing: 'nobody asked for it' },
+      cores,
+      threads,
+      crossOriginIsolated,
+      memoryGb: deviceMemory,
+    }
+    return isAsked
+      ? { device: 'wasm', reason: 'the load asked for it', by: 'asked', facts }
+      : { device: 'wasm', reason: 'models that are asked once a request run on the CPU', by: 'facts', facts }
+  }
+
+  /** A session of any graph. Throws `bad_model` when it is refused, `backend_failed` when onnxruntime does not start. */
+  async openSession(
+    file: string,
+    graph: Uint8Array,
+    external: readonly ExternalFile[],
+  ): Promise<InferSession> {
+    const ort = await this.#startPublic().catch((error: unknown) => Promise.reject(backendFailed(error)))
+    const { InferSession } = await import('./infer-session.ts')
+    return creating({ file }, InferSession.create(ort, graph, external))
+  }
+
   #memory(): Verdicts {
     this.#verdicts ??= new Verdicts(idbChunkStore('tabserve-verdicts'))
     return this.#verdicts
@@ -134,7 +162,7 @@ export class Device {
    * @param mode how one on the GPU computes; for benchmarks.
    */
   async createRunner(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     wanted: RunnerName | 'auto',
     options: RunnerOptions,

@@ -17,7 +17,7 @@ import {
   resolveSampling,
   resolveScheduling,
 } from '@tabserve/engine'
-import type { ChatMessage, GenerateRequest, ModelStats, TokenizeRequest } from '@tabserve/protocol'
+import type { ChatMessage, GenerateRequest, ModelStats, Request, TokenizeRequest } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
 import type { GrammarSpec } from '../grammar/grammar-spec.ts'
@@ -78,8 +78,10 @@ export class GenerateModel implements Served {
     )
   }
 
-  submit(request: GenerateRequest, emit: Emit): Cancel {
+  submit(request: Request, emit: Emit): Cancel {
     try {
+      if (request.task !== 'generate')
+        throw new EngineError('bad_request', 'This model generates text: ask it by `generate`.')
       refuseUnknownOptions(request)
       const id = checkString('requestId', request.requestId) ?? ''
       checkString('traceparent', request.traceparent)

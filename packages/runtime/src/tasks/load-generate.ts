@@ -1,6 +1,6 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
-import type { LoadRequest, Manifest } from '@tabserve/protocol'
+import type { GenerateManifest, LoadRequest } from '@tabserve/protocol'
 import { EngineError, TOOL_PARSERS } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
 import { familyOf } from '../tools/call-family.ts'
@@ -18,7 +18,7 @@ const KV_BUDGET_BYTES = 2 ** 30
 const TARGET_GAP_MS = 100
 
 /** Loads a decoder: tokenizer, session, KV cache, and one step of each shape so that the first request is not the slow one. */
-export const loadGenerate: Task = async (model, device, request, onProgress) => {
+export const loadGenerate: Task<GenerateManifest> = async (model, device, request, onProgress) => {
   const { manifest, files, reopen, observer } = model
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
@@ -88,7 +88,7 @@ interface Serving {
 }
 
 /** The options of a load, checked and filled in. Throws `bad_request`. */
-function resolveServing(request: LoadRequest, graph: Manifest['graph']): Serving {
+function resolveServing(request: LoadRequest, graph: GenerateManifest['graph']): Serving {
   const whole = (option: WholeOption, min: number, max: number, standard: number) =>
     checkNumber(
       option,

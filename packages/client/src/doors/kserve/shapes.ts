@@ -1,3 +1,5 @@
+import type { DataType, NumericArray } from '@tabserve/protocol'
+
 /** KServe's and Triton's objects, as their protocol writes them. */
 export interface ServerMetadata {
   name: string
@@ -7,7 +9,8 @@ export interface ServerMetadata {
 
 export interface TensorMetadata {
   name: string
-  datatype: 'BYTES'
+  datatype: DataType
+  /** −1: any size. */
   shape: number[]
 }
 
@@ -80,19 +83,33 @@ export interface InferTensor {
   name: string
   datatype: string
   shape: number[]
-  data: unknown[]
-}
-
-export interface InferRequest {
-  id?: string
-  inputs: InferTensor[]
-  /** OpenAI's and vLLM's names: `max_tokens`, `temperature`, `seed`, … */
+  /** A list, nested or flat, or in the page a typed array. */
+  data?: readonly unknown[] | NumericArray
+  /** `binary_data_size`: its bytes lie behind the JSON. */
   parameters?: Record<string, unknown>
 }
 
-export interface InferResponse {
+export interface KServeInferRequest {
+  id?: string
+  inputs: InferTensor[]
+  /** Default: all. */
+  outputs?: { name: string; parameters?: { binary_data?: boolean } }[]
+  /** Of a model that generates text OpenAI's and vLLM's names; else `priority`, `timeout` in microseconds, `sequence_id`, `sequence_start`, `sequence_end`, `binary_data_output`. */
+  parameters?: Record<string, unknown>
+}
+
+export interface KServeInferResponse {
   model_name: string
   model_version: string
   id?: string
-  outputs: { name: string; datatype: 'BYTES'; shape: number[]; data: string[] }[]
+  outputs: InferOutput[]
+}
+
+export interface InferOutput {
+  name: string
+  datatype: DataType
+  shape: number[]
+  /** Absent where its bytes lie behind the JSON. */
+  data?: (string | number | boolean)[]
+  parameters?: { binary_data_size: number }
 }

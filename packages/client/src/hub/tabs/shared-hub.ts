@@ -32,7 +32,7 @@ export class SharedHub {
       sleep: (model, options) => this.#changing(api.sleep(model, options)),
       wake: (model) => this.#changing(api.wake(model)),
       submit: (request, port, id, isCancelled) => {
-        this.#opened(tab, request.session, request.model)
+        if (request.task === 'generate') this.#opened(tab, request.session, request.model)
         return api.submit(request, port, idOf(id), isCancelled)
       },
       restoreSession: (request) => {

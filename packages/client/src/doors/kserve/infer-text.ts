@@ -1,13 +1,13 @@
 import type { GenerateOptions } from '../../client-options.ts'
 import { readFields, unsupported, wrong } from '../openai/fields.ts'
 import { EXTRA_RULES, SAMPLING_RULES, generateOptions } from '../openai/sampling-fields.ts'
-import type { InferRequest } from './shapes.ts'
+import type { KServeInferRequest } from './shapes.ts'
 
 export const TEXT_INPUT = { name: 'text_input', datatype: 'BYTES' as const, shape: [1] }
 export const TEXT_OUTPUT = { name: 'text_output', datatype: 'BYTES' as const, shape: [1] }
 
 /** A request as the engine takes it. Throws `bad_request` for other tensors than one text, `unsupported_parameter`. */
-export function inferOptions(request: InferRequest): Omit<GenerateOptions, 'model'> {
+export function inferOptions(request: KServeInferRequest): Omit<GenerateOptions, 'model'> {
   const fields = readFields(
     request,
     { id: 'used', inputs: 'used', parameters: 'used', outputs: isTextOutput },
