@@ -16,12 +16,15 @@ test('a hook hears of workers, models, requests and steps, by one clock; a dead 
     const ask = (requestId: string) =>
       client.generate({ model, prompt: 'Once', maxTokens: 40, seed: 1, requestId, traceparent: 'tp' })
     const { usage } = await ask('first')
+    // A worker that dies takes with it what it has not told yet.
+    while (events.filter(({ type }) => type === 'step').length < 40)
+      await new Promise((resolve) => setTimeout(resolve, 20))
     const stream = ask('second')
     for await (const _ of stream) {
       if (!events.some(({ type }) => type === 'worker-down')) window.mortal.tell(-1, 'die')
     }
     await stream
-    await new Promise((resolve) => setTimeout(resolve, 200)) // what the worker tells comes on a port of its own
+    await new Promise((resolve) => setTimeout(resolve, 300)) // what the worker tells comes on a port of its own
     client.dispose()
     return { events, usage }
   }, MODEL.stories1)
@@ -82,7 +85,7 @@ test('without telemetry no worker is asked to tell anything; with a share of req
       const { id: model } = await client.load(url)
       const ask = (requestId: string) => client.generate({ model, prompt: 'A', maxTokens: 2, requestId })
       await Promise.all(Array.from({ length: 20 }, (_, index) => ask(`request-${index}`)))
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await new Promise((resolve) => setTimeout(resolve, 300))
       client.dispose()
       return numAsked
     }
