@@ -2,11 +2,17 @@ import type { Observer } from '@tabserve/engine'
 import type { ObserveOptions, ObserverMessage, TelemetryEvent } from '@tabserve/protocol'
 import { isSampled } from '@tabserve/protocol'
 
-/** Carries what happens in a worker to those who listen. What is told in one go, a step for example, goes in one message. */
+/** Events of so many milliseconds go in one message: a message costs a small model a good part of a step. */
+const FLUSH_MS = 50
+/** So many go at once: in a hidden tab timers fire once a second. */
+const MOST_EVENTS = 256
+
+/** Carries what happens in a worker to those who listen, many events in a message. */
 export class Telemetry {
   readonly #listeners = new Map<MessagePort, ObserveOptions>()
   #worker = ''
   #events: TelemetryEvent[] = []
+  #timer: ReturnType<typeof setTimeout> | undefined
 
   get isOn(): boolean {
     return this.#listeners.size > 0
@@ -30,7 +36,10 @@ export class Telemetry {
   }
 
   tell(event: TelemetryEvent): void {
-    if (this.isOn && this.#events.push(event) === 1) queueMicrotask(() => this.#flush())
+    if (!this.isOn) return
+    const count = this.#events.push(event)
+    if (count === 1) this.#timer = setTimeout(() => this.#flush(), FLUSH_MS)
+    else if (count >= MOST_EVENTS) this.#flush()
   }
 
   /** For the engine of a model, `name@version`. */
@@ -56,6 +65,7 @@ export class Telemetry {
   }
 
   #flush(): void {
+    clearTimeout(this.#timer)
     const events = this.#events
     this.#events = []
     for (const port of this.#listeners.keys())
