@@ -6,7 +6,7 @@ const ENOUGH = 2
 const TOLERANCE = 1.1
 /** How often batches go before somebody is computed alone, to have something to compare with. */
 const BATCHES_WITHOUT_MEASURE = 2
-/** Batches of up to 15 rows are tried at once; larger ones when those of half their rows are known to pay, for a size that loses is dear to try. */
+/** Once rows alone are measured, batches of up to 15 are tried; larger ones when those of half their rows are known to pay: a size that loses is dear to try. */
 const FREE_LEVEL = 3
 /** After so many runs the next size that was slower is tried again, then after twice as many: machines and lengths change, noise passes. */
 const RETRY_AFTER = 16
@@ -56,8 +56,7 @@ class Costs {
 
   most(available: number): number {
     const alone = this.#cost(0)
-    if (alone === undefined)
-      return this.#numBatches >= BATCHES_WITHOUT_MEASURE ? 1 : Math.min(available, largestOf(FREE_LEVEL))
+    if (alone === undefined) return this.#numBatches >= BATCHES_WITHOUT_MEASURE ? 1 : available
     const isRetry = this.#numRuns === this.#retryAfter
     for (let level = levelOf(available); level > 0; level--) {
       const cost = this.#cost(level)
