@@ -6,6 +6,8 @@ const ENOUGH = 2
 const TOLERANCE = 1.1
 /** How often batches go before somebody is computed alone, to have something to compare with. */
 const BATCHES_WITHOUT_MEASURE = 2
+/** Once rows alone are measured, batches of up to 15 are tried; larger ones when those of half their rows are known to pay: a size that loses is dear to try. */
+const FREE_LEVEL = 3
 /** After so many runs the next size that was slower is tried again, then after twice as many: machines and lengths change, noise passes. */
 const RETRY_AFTER = 16
 const MOST_BETWEEN_RETRIES = 256
@@ -58,10 +60,16 @@ class Costs {
     const isRetry = this.#numRuns === this.#retryAfter
     for (let level = levelOf(available); level > 0; level--) {
       const cost = this.#cost(level)
-      if (cost === undefined || cost <= TOLERANCE * this.#leastBelow(level))
+      if (cost === undefined ? this.#mayTry(level) : cost <= TOLERANCE * this.#leastBelow(level))
         return Math.min(available, largestOf(isRetry ? level + 1 : level))
     }
     return isRetry ? Math.min(available, largestOf(1)) : 1
+  }
+
+  #mayTry(level: number): boolean {
+    if (level <= FREE_LEVEL) return true
+    const half = this.#cost(level - 1)
+    return half !== undefined && half <= TOLERANCE * this.#leastBelow(level - 1)
   }
 
   #leastBelow(level: number): number {
