@@ -5,6 +5,7 @@ test('figures and charts move under load, agree with metrics(), and tell of a ca
   page,
   site,
 }) => {
+  test.setTimeout(180_000)
   await page.goto(new URL('/dashboard/index.html', site.url).href)
   await page.getByTestId('users').fill('6')
   await page.getByTestId('start').click()

@@ -28,12 +28,13 @@ export function bareManifest(files: readonly ManifestFile[], isProven: boolean):
   }
 }
 
-/** Picked files with a manifest, where they are one graph without one, and files that its weights lie in. `undefined`: they are not. */
+/** Picked files with a manifest, where they are one graph without one, and files that its weights lie in. `undefined`: they are not, but a folder that lacks its manifest for instance. */
 export async function withBareManifest(
   files: readonly PickedFile[],
 ): Promise<readonly PickedFile[] | undefined> {
   const [graph, ...graphs] = files.filter(({ path }) => isOnnxFile(path))
   if (graph === undefined || graphs.length > 0) return undefined
+  if (files.some(({ path }) => path.endsWith('.json'))) return undefined
   const folder = graph.path.slice(0, graph.path.lastIndexOf('/') + 1)
   const beside = files
     .filter(({ path, blob }) => path.startsWith(folder) && blob.size > 0)
