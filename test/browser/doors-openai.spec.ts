@@ -7,20 +7,11 @@ import type {
   ResponseStreamEvent,
 } from 'tabserve'
 import { expect, test } from './fixtures.ts'
+import { giveSdk } from './openai-sdk.ts'
 
 const ASK = [{ role: 'user', content: 'a story about a cat' }] as const
 
-test.beforeEach(async ({ doorsPage }) => {
-  await doorsPage.evaluate(() => {
-    window.sdk = new window.doors.OpenAI({
-      apiKey: 'none',
-      baseURL: 'https://tabserve.local/v1',
-      fetch: window.client.fetch,
-      dangerouslyAllowBrowser: true,
-      maxRetries: 0,
-    })
-  })
-})
+test.beforeEach(({ doorsPage }) => giveSdk(doorsPage))
 
 test("the openai package's chat gives the same text at once, as a stream, and as the object does", async ({
   doorsPage,
@@ -403,12 +394,6 @@ export type Answers = [
   Fits<ResponseObject, OpenAI.Responses.Response>,
   Fits<ResponseStreamEvent, OpenAI.Responses.ResponseStreamEvent>,
 ]
-
-declare global {
-  interface Window {
-    sdk: InstanceType<typeof OpenAI>
-  }
-}
 
 test('a request with a session brings what is new in it, and a session that is not open is 404', async ({
   doorsPage,

@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type OpenAI from 'openai'
 import { MODEL, expect, test } from './fixtures.ts'
+import { giveSdk } from './openai-sdk.ts'
 
 const ASK = [{ role: 'user' as const, content: 'a story about a cat' }]
 
@@ -45,17 +46,7 @@ function expectValid(calls: readonly Called[]): void {
   }
 }
 
-test.beforeEach(async ({ doorsPage }) => {
-  await doorsPage.evaluate(() => {
-    window.sdk = new window.doors.OpenAI({
-      apiKey: 'none',
-      baseURL: 'https://tabserve.local/v1',
-      fetch: window.client.fetch,
-      dangerouslyAllowBrowser: true,
-      maxRetries: 0,
-    })
-  })
-})
+test.beforeEach(({ doorsPage }) => giveSdk(doorsPage))
 
 const CHOICES: readonly [string, OpenAI.ChatCompletionToolChoiceOption][] = [
   ['a named tool', { type: 'function', function: { name: 'get_weather' } }],

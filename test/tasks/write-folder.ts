@@ -11,11 +11,11 @@ export interface TaskFolder extends Pick<InferManifest, 'handler' | 'options' | 
   readonly files?: Readonly<Record<string, string>>
 }
 
-/** Writes a model folder of task `infer`. */
-export async function writeTaskFolder(
-  out: string,
-  { name, graphs, files = {}, ...said }: TaskFolder,
-): Promise<void> {
+/** What lies in a model folder of task `infer`, and its manifest. */
+export function taskFiles({ name, graphs, files = {}, ...said }: TaskFolder): {
+  readonly files: Readonly<Record<string, Uint8Array>>
+  readonly manifest: InferManifest
+} {
   const all: Record<string, Uint8Array> = {}
   for (const [graph, bytes] of Object.entries(graphs)) all[`${graph}.onnx`] = bytes
   for (const [path, text] of Object.entries(files)) all[path] = new TextEncoder().encode(text)
@@ -48,8 +48,14 @@ export async function writeTaskFolder(
       sha256: createHash('sha256').update(bytes).digest('hex'),
     })),
   }
-  all['manifest.json'] = new TextEncoder().encode(JSON.stringify(manifest))
-  for (const [path, bytes] of Object.entries(all)) {
+  return { files: all, manifest }
+}
+
+/** Writes such a folder. */
+export async function writeTaskFolder(out: string, folder: TaskFolder): Promise<void> {
+  const { files, manifest } = taskFiles(folder)
+  const text = new TextEncoder().encode(JSON.stringify(manifest))
+  for (const [path, bytes] of [...Object.entries(files), ['manifest.json', text] as const]) {
     await mkdir(dirname(join(out, path)), { recursive: true })
     await writeFile(join(out, path), bytes)
   }

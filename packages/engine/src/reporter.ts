@@ -1,31 +1,15 @@
-import type { KvBlockStats, StepKind, TelemetryEvent } from '@tabserve/protocol'
+import type { StepEvent, TelemetryEvent } from '@tabserve/protocol'
 import type { Choices } from './choices.ts'
 import type { Observer } from './observer.ts'
 
 /** What a forward pass was and took. Milliseconds. */
-export interface StepRecord {
-  readonly kind: StepKind
-  /** Deciding, and booking what was read. */
-  readonly planMs: number
-  readonly copyMs: number
-  readonly runMs: number
-  /** Choosing tokens. */
-  readonly sampleMs: number
-  readonly rows: number
-  readonly tokens: number
-  readonly promptTokens: number
-  readonly generatedTokens: number
-  readonly draftTokens: number
-  readonly acceptedTokens: number
-}
+export type StepRecord = Omit<
+  StepEvent,
+  'type' | 'timeMs' | 'worker' | 'model' | 'iteration' | 'ms' | keyof Standing
+>
 
 /** How an engine stands behind a step. */
-export interface Standing {
-  readonly running: number
-  readonly waiting: number
-  readonly kvUsage: number
-  readonly blocks?: KvBlockStats
-}
+export type Standing = Pick<StepEvent, 'running' | 'waiting' | 'kvUsage' | 'blocks'>
 
 /** Puts what an engine does into events, for an observer that listens. */
 export class Reporter {

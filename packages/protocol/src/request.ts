@@ -145,6 +145,27 @@ export interface SamplingParams {
   readonly promptLogprobs?: number
 }
 
+/** Every option of sampling. The compiler checks that none is missing. */
+export const SAMPLING_OPTIONS: Readonly<Record<keyof SamplingParams, true>> = {
+  maxTokens: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  logitBias: true,
+  stop: true,
+  stopTokenIds: true,
+  minTokens: true,
+  allowedTokenIds: true,
+  ignoreEos: true,
+  seed: true,
+  logprobs: true,
+  promptLogprobs: true,
+}
+
 /** Every option of a generate request; anything else is refused. The compiler checks that none is missing. */
 export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   task: true,
@@ -171,21 +192,5 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   cacheSalt: true,
   readPrefixCache: true,
   session: true,
-  maxTokens: true,
-  temperature: true,
-  topK: true,
-  topP: true,
-  minP: true,
-  repetitionPenalty: true,
-  presencePenalty: true,
-  frequencyPenalty: true,
-  logitBias: true,
-  stop: true,
-  stopTokenIds: true,
-  minTokens: true,
-  allowedTokenIds: true,
-  ignoreEos: true,
-  seed: true,
-  logprobs: true,
-  promptLogprobs: true,
+  ...SAMPLING_OPTIONS,
 }

@@ -4,6 +4,7 @@ import type { ErrorCode } from './error.ts'
 import type { ChoiceEnd, EngineWork, Usage } from './event.ts'
 import type { ChatMessage } from './request.ts'
 import type { KvBlockStats, StepKind } from './stats.ts'
+import { textHash } from './text-hash.ts'
 
 /**
  * What happens in a client and its workers, as it happens. `timeMs` of every event is in milliseconds since the Unix epoch, on the one monotonic
@@ -269,11 +270,5 @@ export interface ObserveOptions {
 
 /** Whether a request is among the share that is wanted. Of two shares the smaller is part of the larger. */
 export function isSampled(id: string, sample: number): boolean {
-  if (sample >= 1) return true
-  // FNV-1a, and a last mix, because ids may differ in their last letter only.
-  let hash = 0x811c9dc5
-  for (let at = 0; at < id.length; at++) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32 < sample
+  return sample >= 1 || textHash(id) < sample
 }

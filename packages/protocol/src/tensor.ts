@@ -67,16 +67,6 @@ export function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1)
 }
 
-/** Bytes that tensors hold; of strings two a character. */
-export function tensorsBytes(tensors: Tensors): number {
-  return Object.values(tensors).reduce((sum, { data }) => sum + dataBytes(data), 0)
-}
-
-function dataBytes(data: TensorValue['data']): number {
-  if ('byteLength' in data) return data.byteLength
-  return data.reduce((sum, text) => sum + 2 * text.length, 0)
-}
-
 /** The buffers of tensors, each once: what moves instead of being copied. Shared memory is not among them. */
 export function buffersOf(tensors: Tensors): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>()

@@ -1,7 +1,6 @@
 import type { LoadProgress, ModelInfo } from '@tabserve/protocol'
-import { toWireError } from '@tabserve/protocol'
+import { toWireError, timeMs } from '@tabserve/protocol'
 import type { Telemetry } from './telemetry.ts'
-import { timeMs } from './telemetry.ts'
 
 /** Runs a load and tells how it goes: that it begins, which device is chosen, what it cost or why it failed. */
 export async function tellOfLoad(

@@ -72,8 +72,3 @@ export class Telemetry {
       port.postMessage({ type: 'events', events } satisfies ObserverMessage)
   }
 }
-
-/** Now, as events say it. */
-export function timeMs(): number {
-  return performance.timeOrigin + performance.now()
-}

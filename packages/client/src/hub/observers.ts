@@ -5,7 +5,7 @@ import type {
   WorkerDownEvent,
   WorkerRestartEvent,
 } from '@tabserve/protocol'
-import { timeMs } from '../telemetry/time.ts'
+import { timeMs } from '@tabserve/protocol'
 import { handOver } from './link.ts'
 import type { WorkerLink } from './worker-link.ts'
 

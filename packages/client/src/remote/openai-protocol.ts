@@ -1,7 +1,8 @@
+import { isRecord } from '@tabserve/protocol'
 import type { ToolCallDelta } from '@tabserve/protocol'
 import { chatMessage, toolBody } from './openai-tools.ts'
 import type { RemotePiece, RemoteProtocol } from './remote-protocol.ts'
-import { finishReasonOf, isRecord, samplingBody } from './remote-protocol.ts'
+import { finishReasonOf, samplingBody } from './remote-protocol.ts'
 
 /** OpenAI's chat completions for `messages`, its completions for a `prompt`. */
 export const openAiProtocol: RemoteProtocol = {

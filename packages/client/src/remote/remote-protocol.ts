@@ -45,7 +45,3 @@ const NAMES = {
 export function finishReasonOf(word: unknown): ChoiceEnd['reason'] {
   return word === 'length' || word === 'tool_calls' ? word : 'stop'
 }
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

@@ -6,13 +6,12 @@ import type {
   RequestEvent,
   Usage,
 } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
+import { EngineError, toWireError, isRecord } from '@tabserve/protocol'
 import type { Clock } from '../control/clock.ts'
 import type { FallbackOptions } from '../control/fallback.ts'
 import { kserveProtocol } from './kserve-protocol.ts'
 import { openAiProtocol } from './openai-protocol.ts'
 import type { RemotePiece, RemoteProtocol } from './remote-protocol.ts'
-import { isRecord } from './remote-protocol.ts'
 import { serverSentData } from './server-sent-events.ts'
 
 /** Makes a request over HTTP. */

@@ -1,5 +1,5 @@
 import type { SamplingParams } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, SAMPLING_OPTIONS } from '@tabserve/protocol'
 import type { GenerateOptions } from '../client-options.ts'
 import { refuse, unknownOf } from '../unknown-options.ts'
 
@@ -64,25 +64,4 @@ export function checkedSession(options: SessionOptions): CheckedSession {
     ...(contextOverflow === undefined ? {} : { contextOverflow }),
     ...(onContextOverflow === undefined ? {} : { onContextOverflow }),
   }
-}
-
-/** The compiler checks that none is missing. */
-const SAMPLING_OPTIONS: Readonly<Record<keyof SamplingParams, true>> = {
-  maxTokens: true,
-  temperature: true,
-  topK: true,
-  topP: true,
-  minP: true,
-  repetitionPenalty: true,
-  presencePenalty: true,
-  frequencyPenalty: true,
-  logitBias: true,
-  stop: true,
-  stopTokenIds: true,
-  minTokens: true,
-  allowedTokenIds: true,
-  ignoreEos: true,
-  seed: true,
-  logprobs: true,
-  promptLogprobs: true,
 }

@@ -7,10 +7,9 @@ import type {
   RequestParams,
   ServedBy,
 } from '@tabserve/protocol'
-import { toWireError } from '@tabserve/protocol'
+import { toWireError, timeMs } from '@tabserve/protocol'
 import type { Listener } from '../control/dispatcher.ts'
 import type { TelemetryHook } from './telemetry-options.ts'
-import { timeMs } from './time.ts'
 
 /** Stands between a request and its listener, and tells what passes. */
 export class RequestTelemetry {

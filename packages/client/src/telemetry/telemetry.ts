@@ -1,12 +1,11 @@
 import type { GenerateRequest, ObserverMessage, TelemetryEvent } from '@tabserve/protocol'
-import { isSampled } from '@tabserve/protocol'
+import { isSampled, timeMs } from '@tabserve/protocol'
 import type { Listener } from '../control/dispatcher.ts'
 import type { RolloutOptions } from '../control/rollout.ts'
 import type { Host } from '../hub/host.ts'
 import { handOver } from '../hub/link.ts'
 import { RequestTelemetry } from './request-telemetry.ts'
 import type { CheckedTelemetry, TelemetryHook } from './telemetry-options.ts'
-import { timeMs } from './time.ts'
 import { userTiming } from './user-timing.ts'
 
 /** Before a host that could not be listened to is asked again. */

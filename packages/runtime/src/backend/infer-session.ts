@@ -1,6 +1,7 @@
-import type { DataType, NumericArray, TensorValue, Tensors } from '@tabserve/protocol'
+import type { TensorValue, Tensors } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import { messageOf } from './backend-failure.ts'
+import { ORT_TYPES, fromOrt } from './ort-types.ts'
 import type { PublicOrt } from './public-ort.ts'
 import { InferenceSession, Tensor } from './public-ort.ts'
 
@@ -9,26 +10,6 @@ export interface ExternalFile {
   readonly path: string
   readonly data: Uint8Array
 }
-
-const ORT_TYPES = {
-  BOOL: 'bool',
-  UINT8: 'uint8',
-  UINT16: 'uint16',
-  UINT32: 'uint32',
-  UINT64: 'uint64',
-  INT8: 'int8',
-  INT16: 'int16',
-  INT32: 'int32',
-  INT64: 'int64',
-  FP16: 'float16',
-  FP32: 'float32',
-  FP64: 'float64',
-  BYTES: 'string',
-} as const satisfies Record<DataType, Tensor.Type>
-
-const DATATYPES = new Map<string, DataType>(
-  Object.entries(ORT_TYPES).map(([datatype, type]) => [type, datatype as DataType]),
-)
 
 /** Any graph through onnxruntime-web's public API, on the CPU. Feeds are copied into its heap, and outputs out of it into arrays of their own. */
 export class InferSession {
@@ -62,7 +43,9 @@ export class InferSession {
       const results = await this.#ort.call(() =>
         this.#session.run(feeds, outputs ?? this.#session.outputNames),
       )
-      return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, given(name, tensor)]))
+      return Object.fromEntries(
+        Object.entries(results).map(([name, tensor]) => [name, fromOrt(`the output ${name}`, tensor)]),
+      )
     } catch (cause) {
       throw new EngineError('backend_failed', `onnxruntime failed: ${messageOf(cause)}`, { cause })
     }
@@ -75,17 +58,4 @@ export class InferSession {
 
 function fed({ datatype, shape, data }: TensorValue): Tensor {
   return new Tensor(ORT_TYPES[datatype] as 'float32', data as Float32Array, [...shape])
-}
-
-function given(name: string, { type, dims, data }: Tensor): TensorValue {
-  const datatype = DATATYPES.get(type)
-  if (datatype === undefined)
-    throw new Error(`the output ${name} is of the type ${type}, which no array holds`)
-  // Browsers with `Float16Array` get that of onnxruntime; to us halves are bits everywhere.
-  const array = data as NumericArray | readonly string[]
-  const bits =
-    datatype === 'FP16' && 'buffer' in array && !(array instanceof Uint16Array)
-      ? new Uint16Array(array.buffer, array.byteOffset, array.length)
-      : array
-  return { datatype, shape: dims, data: bits }
 }

@@ -1,4 +1,5 @@
 import type { KvPlace } from '@tabserve/engine'
+import { joinBytes } from '../join-bytes.ts'
 import type { KvElements, KvShape } from './kv-layout.ts'
 import { KV_BYTES } from './kv-layout.ts'
 
@@ -20,14 +21,7 @@ export function readRow(
   row: number,
   numTokens: number,
 ): Uint8Array<ArrayBuffer> {
-  const pieces = piecesOf(caches, shape, row, numTokens)
-  const bytes = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0))
-  let at = 0
-  for (const piece of pieces) {
-    bytes.set(piece, at)
-    at += piece.byteLength
-  }
-  return bytes
+  return joinBytes(piecesOf(caches, shape, row, numTokens))
 }
 
 /** Throws where `bytes` are not of so many positions; nothing is written then. */

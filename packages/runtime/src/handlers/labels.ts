@@ -1,6 +1,5 @@
 import type { Label } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
-import { isRecord } from './is-record.ts'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { TaskModel } from './task-model.ts'
 
 /** The names of a model's outputs: the manifest's `options.labels`, or the `id2label` of its config.json; none: `LABEL_0`, … */

@@ -1,9 +1,8 @@
 import type { InferManifest, Manifest } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { ModelFiles } from '../models/model-files.ts'
 import type { OnnxGraph } from '../onnx/onnx-graph.ts'
 import { readOnnxGraph } from '../onnx/onnx-graph.ts'
-import { isRecord } from './is-record.ts'
 
 /** A model's files and description, as the factories of tasks read them. */
 export class TaskModel {

@@ -1,3 +1,4 @@
+import { joinBytes } from '../join-bytes.ts'
 /** What becomes of a field that holds bytes, by its number. `undefined`: it goes. */
 export type FieldEdits = Readonly<Record<number, (content: Uint8Array) => Uint8Array | undefined>>
 
@@ -19,7 +20,7 @@ export function rewriteMessage(bytes: Uint8Array, edits: FieldEdits): Uint8Array
       if (changed !== undefined) pieces.push(field(Math.trunc(key / 8), changed))
     }
   }
-  return joined(pieces)
+  return joinBytes(pieces)
 
   function sizeOf(wire: number): number {
     if (wire === BYTES) return varint()
@@ -48,7 +49,7 @@ const BYTES = 2
 
 /** A field that holds bytes. */
 export function field(number: number, content: Uint8Array): Uint8Array {
-  return joined([varintBytes(number * 8 + BYTES), varintBytes(content.length), content])
+  return joinBytes([varintBytes(number * 8 + BYTES), varintBytes(content.length), content])
 }
 
 function varintBytes(value: number): Uint8Array {
@@ -57,14 +58,4 @@ function varintBytes(value: number): Uint8Array {
     if (left < 128) return Uint8Array.of(...bytes, left)
     bytes.push((left % 128) + 128)
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.length
-  }
-  return whole
 }

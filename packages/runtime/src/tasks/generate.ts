@@ -18,7 +18,7 @@ import {
   resolveScheduling,
 } from '@tabserve/engine'
 import type { ChatMessage, GenerateRequest, ModelStats, Request, TokenizeRequest } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
+import { EngineError, toWireError, timeMs } from '@tabserve/protocol'
 import { createBreath } from '../breath.ts'
 import type { GrammarSpec } from '../grammar/grammar-spec.ts'
 import { Grammars } from '../grammar/grammars.ts'
@@ -68,7 +68,7 @@ export class GenerateModel implements Served {
         decode: (tokens) => tokenizer.decode(tokens),
         eosTokenIds,
         // What the engine tells of itself is to be compared with what the page saw.
-        now: () => performance.timeOrigin + performance.now(),
+        now: timeMs,
         breathe: () => this.#breath.take(),
         sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS))),
         randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,

@@ -28,7 +28,7 @@ import type {
   TensorSpec,
   Tensors,
 } from '@tabserve/protocol'
-import { EngineError, INFER_OPTIONS, RUN_OPTIONS, toWireError } from '@tabserve/protocol'
+import { EngineError, INFER_OPTIONS, RUN_OPTIONS, toWireError, timeMs } from '@tabserve/protocol'
 import type { InferSession } from '../backend/infer-session.ts'
 import { createBreath } from '../breath.ts'
 import type { AnyHandler, HandlerContext } from '../handlers/handler.ts'
@@ -90,7 +90,7 @@ export class InferModel extends WithoutSessions implements Served {
     const abort = new AbortController()
     const release = this.#order?.ticket() ?? ((say: () => void) => say())
     this.#open.add(abort)
-    this.#counters.lastRequestMs = performance.timeOrigin + performance.now()
+    this.#counters.lastRequestMs = timeMs()
     void this.#answer(request, abort.signal)
       .then(
         (result) => release(() => emit(result)),

@@ -1,7 +1,7 @@
 import type { Cancel, Emit, PipelinePlan, PlannedNode, RunnerFacts, Served } from '@tabserve/engine'
 import { Counters, OneShotCounters, add, runPipeline } from '@tabserve/engine'
 import type { Manifest, ModelStats, Request, ResultEvent } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
+import { EngineError, toWireError, timeMs } from '@tabserve/protocol'
 import { askModel } from './ask-model.ts'
 import { WithoutSessions } from './without-sessions.ts'
 
@@ -56,7 +56,7 @@ export class PipelineModel extends WithoutSessions implements Served {
     const submitted = performance.now()
     this.#open.add(abort)
     counters.running++
-    counters.lastRequestMs = performance.timeOrigin + submitted
+    counters.lastRequestMs = timeMs()
     this.#run(request, abort.signal)
       .then(
         (output) => {

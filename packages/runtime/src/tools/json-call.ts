@@ -1,3 +1,4 @@
+import { readCallList } from './call-list.ts'
 import type { CallSink } from './call-sink.ts'
 import { parsed, passJson, readString } from './json-reading.ts'
 import type { Reading, TextSource } from './text-source.ts'
@@ -16,25 +17,8 @@ export function* readJsonCall(source: TextSource, sink: CallSink, isTool: IsTool
 }
 
 /** `[{…}, {…}]`. Returns whether there was a call; it is then read as far as there are calls. */
-export function* readJsonCalls(source: TextSource, sink: CallSink, isTool: IsTool): Reading<boolean> {
-  if (!(yield* source.skips('['))) return false
-  let place = source.at
-  let hasCalls = false
-  for (;;) {
-    yield* source.space()
-    if (!(yield* readJsonCall(source, sink, isTool))) {
-      source.at = place
-      return hasCalls
-    }
-    hasCalls = true
-    place = source.at
-    yield* source.space()
-    if (yield* source.skips(']')) return true
-    if (!(yield* source.skips(','))) {
-      source.at = place
-      return true
-    }
-  }
+export function readJsonCalls(source: TextSource, sink: CallSink, isTool: IsTool): Reading<boolean> {
+  return readCallList(source, () => readJsonCall(source, sink, isTool))
 }
 
 /** What is known of a call on its way. */

@@ -1,3 +1,4 @@
+import { readCallList } from './call-list.ts'
 import type { CallSink } from './call-sink.ts'
 import type { IsTool } from './json-call.ts'
 import { ArgumentWriter } from './argument-writer.ts'
@@ -5,25 +6,8 @@ import { readPython } from './python-reading.ts'
 import type { Reading, TextSource } from './text-source.ts'
 
 /** `[name(argument=value, …), …]`, values as Python writes them. Returns whether there was a call; it is then read as far as there are calls. */
-export function* readPythonCalls(source: TextSource, sink: CallSink, isTool: IsTool): Reading<boolean> {
-  if (!(yield* source.skips('['))) return false
-  let place = source.at
-  let hasCalls = false
-  for (;;) {
-    yield* source.space()
-    if (!(yield* readPythonCall(source, sink, isTool))) {
-      source.at = place
-      return hasCalls
-    }
-    hasCalls = true
-    place = source.at
-    yield* source.space()
-    if (yield* source.skips(']')) return true
-    if (!(yield* source.skips(','))) {
-      source.at = place
-      return true
-    }
-  }
+export function readPythonCalls(source: TextSource, sink: CallSink, isTool: IsTool): Reading<boolean> {
+  return readCallList(source, () => readPythonCall(source, sink, isTool))
 }
 
 /** Returns whether it is a call; when it is not, nothing was told. */

@@ -1,7 +1,7 @@
 import type { TensorValue } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { Transformers } from './door.ts'
-import { fromOrt } from './ort-tensor.ts'
+import { fromOrt } from '../backend/ort-types.ts'
 
 type Config = Readonly<Record<string, unknown>>
 
@@ -36,5 +36,5 @@ export function tensorOf(processed: Processed, name: string): TensorValue {
       'bad_model',
       `The processor gives no ${name}; it gives ${Object.keys(processed).join(', ')}.`,
     )
-  return fromOrt({ type: tensor.type, data: tensor.data, dims: tensor.dims })
+  return fromOrt(name, { type: tensor.type, data: tensor.data, dims: tensor.dims })
 }

@@ -1,7 +1,6 @@
 import type { Tensors } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { HandlerFactory, MultiPass, MultiPassContext } from '../handlers/handler.ts'
-import { isRecord } from '../handlers/is-record.ts'
 import { TaskModel } from '../handlers/task-model.ts'
 import type { TransformersDoor } from './door.ts'
 import { openTransformers } from './door.ts'

@@ -1,7 +1,8 @@
 import type { TensorSpec, Tensors } from '@tabserve/protocol'
 import type { OpenGraph } from '../handlers/handler.ts'
 import { readOnnxGraph } from '../onnx/onnx-graph.ts'
-import { OrtTensor, fromOrt, toOrt } from './ort-tensor.ts'
+import { fromOrt } from '../backend/ort-types.ts'
+import { OrtTensor, toOrt } from './ort-tensor.ts'
 
 /** A loaded graph, as a pipeline of transformers.js runs it. */
 export interface SharedSession {
@@ -64,7 +65,9 @@ function sessionOver({ inputs, outputs, run }: SharedSession): object {
     inputNames: inputs.map(({ name }) => name),
     outputNames: outputs.map(({ name }) => name),
     run: async (feeds: Readonly<Record<string, OrtTensor>>) => {
-      const given = Object.entries(feeds).map(([name, tensor]) => [name, fromOrt(tensor)] as const)
+      const given = Object.entries(feeds).map(
+        ([name, tensor]) => [name, fromOrt(`the input ${name}`, tensor)] as const,
+      )
       const made = Object.entries(await run(Object.fromEntries(given)))
       return Object.fromEntries(made.map(([name, tensor]) => [name, toOrt(tensor)]))
     },

@@ -1,5 +1,4 @@
-import { EngineError } from '@tabserve/protocol'
-import { isRecord } from '../is-record.ts'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { TaskModel } from '../task-model.ts'
 
 /** How an encoder-decoder answers: `generation_config.json`, then `config.json`, then the manifest's `options`, which count first. */

@@ -1,7 +1,6 @@
 import type { Tensors, VoiceActivity, VoiceActivityInput } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { MultiPass } from '../handler.ts'
-import { isRecord } from '../is-record.ts'
 import { Parameters } from '../parameters.ts'
 import type { TaskModel } from '../task-model.ts'
 import type { SegmentRules } from './speech-segments.ts'

@@ -1,8 +1,8 @@
 import type { Tensors } from '@tabserve/protocol'
+import { isRecord } from '@tabserve/protocol'
 import { openTransformers } from '../../transformers/door.ts'
 import { pictureOf } from '../../transformers/picture.ts'
 import { processorOf, tensorOf } from '../../transformers/processor.ts'
-import { isRecord } from '../is-record.ts'
 import type { TaskModel } from '../task-model.ts'
 
 export interface ReadImage {

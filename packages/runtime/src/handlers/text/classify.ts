@@ -1,7 +1,6 @@
 import type { ClassifyInput, Label } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { Handler } from '../handler.ts'
-import { isRecord } from '../is-record.ts'
 import { readLabels } from '../labels.ts'
 import { Parameters } from '../parameters.ts'
 import { activate } from '../probabilities.ts'

@@ -1,11 +1,11 @@
 import type { Ranked, RerankInput } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { Handler } from '../handler.ts'
-import { isRecord } from '../is-record.ts'
 import { Parameters } from '../parameters.ts'
 import { sigmoid, softmax } from '../probabilities.ts'
 import type { TaskModel } from '../task-model.ts'
 import { floatOutput } from '../tensors.ts'
+import { isTexts } from '../texts.ts'
 import { EncoderInput } from './encoder-input.ts'
 
 /** Documents in the order in which a cross-encoder finds that they answer a query. One row a document. */
@@ -46,13 +46,7 @@ function scoreOf(logits: Float32Array, isRaw: boolean): number {
 function checked(input: unknown): RerankInput {
   if (isRecord(input)) {
     const { query, documents } = input
-    if (
-      typeof query === 'string' &&
-      Array.isArray(documents) &&
-      documents.length > 0 &&
-      documents.every((text) => typeof text === 'string')
-    )
-      return { query, documents: documents as string[] }
+    if (typeof query === 'string' && isTexts(documents)) return { query, documents }
   }
   throw new EngineError('bad_request', 'Reranking takes { query, documents }, with at least one document.', {
     param: 'input',

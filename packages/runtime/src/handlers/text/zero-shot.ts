@@ -1,12 +1,12 @@
 import type { Label, ZeroShotInput } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, isRecord } from '@tabserve/protocol'
 import type { Handler } from '../handler.ts'
-import { isRecord } from '../is-record.ts'
 import { badLabels, readLabels } from '../labels.ts'
 import { Parameters } from '../parameters.ts'
 import { softmax } from '../probabilities.ts'
 import type { TaskModel } from '../task-model.ts'
 import { floatOutput } from '../tensors.ts'
+import { isTexts } from '../texts.ts'
 import { EncoderInput } from './encoder-input.ts'
 
 /** A text among labels that the model was not trained on: a natural-language-inference model says which hypotheses follow from it. One row a label. */
@@ -46,13 +46,7 @@ export async function zeroShot(model: TaskModel): Promise<Handler<ZeroShotInput,
 function checked(input: unknown): ZeroShotInput {
   if (isRecord(input)) {
     const { text, labels } = input
-    if (
-      typeof text === 'string' &&
-      Array.isArray(labels) &&
-      labels.length > 0 &&
-      labels.every((label) => typeof label === 'string')
-    )
-      return { text, labels: labels as string[] }
+    if (typeof text === 'string' && isTexts(labels)) return { text, labels }
   }
   throw new EngineError(
     'bad_request',
