@@ -19,9 +19,13 @@ export default defineConfig(({ mode }): UserConfig => ({
   build: {
     ...output,
     emptyOutDir: true,
-    rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html') },
+    rollupOptions: {
+      ...names,
+      input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html', 'dashboard/index.html'),
+    },
   },
   plugins: [
+    withoutSecondEngine,
     { name: 'tabserve-kernels', buildStart: buildKernels },
     afterBuild('static-files', async () => {
       await cp(join(ROOT, 'demo/script-tag'), join(SITE, 'script-tag'), { recursive: true })
@@ -30,7 +34,7 @@ export default defineConfig(({ mode }): UserConfig => ({
     }),
     afterBuild('script-tag', async () => {
       await build(library('tabserve/src/global.ts', 'iife', 'tabserve.global.js'))
-      await build(library('tabserve/src/worker.ts', 'es', 'tabserve.worker.js'))
+      await build(library('tabserve/src/worker-file.ts', 'es', 'tabserve.worker.js'))
       await build(library('tabserve/src/broker.ts', 'es', 'tabserve.broker.js'))
       await build(library('convert/src/converter.ts', 'es', CONVERTER))
       await build(library('tabserve/src/service-worker-file.ts', 'es', 'tabserve.service-worker.js'))
@@ -40,11 +44,22 @@ export default defineConfig(({ mode }): UserConfig => ({
   ],
 }))
 
+/** transformers.js computes on our onnxruntime, which it finds on its own: the one that it imports is never fetched. */
+const withoutSecondEngine: Plugin = {
+  name: 'tabserve-without-second-engine',
+  enforce: 'pre',
+  resolveId: (id, importer) =>
+    id.startsWith('onnxruntime-web') && importer?.includes('/@huggingface/transformers/') === true
+      ? '\0no-onnxruntime'
+      : undefined,
+  load: (id) => (id === '\0no-onnxruntime' ? 'export {}' : undefined),
+}
+
 /** onnxruntime-web without its embedded glue: pthreads then load its own small `.mjs`, never our worker. */
 const shared: UserConfig = {
   base: './',
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
-  worker: { format: 'es' },
+  worker: { format: 'es', plugins: () => [withoutSecondEngine] },
 }
 
 const output: UserConfig['build'] = {
@@ -130,6 +145,7 @@ function library(entry: string, format: 'iife' | 'es', fileName: string): Inline
     ...shared,
     configFile: false,
     logLevel: 'warn',
+    plugins: [withoutSecondEngine],
     build: {
       ...output,
       copyPublicDir: false,

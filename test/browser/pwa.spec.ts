@@ -56,6 +56,7 @@ test('a new version waits for the story that is being written, and keeps it', as
     }
   })
   await page.getByTestId('opening').fill('One day a dog')
+  await expect(page.getByTestId('start')).toBeEnabled()
   await page.getByTestId('start').evaluate((start: HTMLButtonElement) => start.click())
   // Its reader takes the new version while the story in the first tab is being written.
   await other.getByTestId('update-now').evaluate((now: HTMLButtonElement) => now.click())

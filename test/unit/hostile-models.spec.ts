@@ -15,7 +15,7 @@ import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthe
 import { FIXTURE, checkpointBytes } from '../../packages/convert/test/checkpoint-fixture.ts'
 import { llama2cGguf, llama2cHuggingFace } from '../../packages/convert/test/llama2c-export.ts'
 import { safetensorsBytes } from '../../packages/convert/test/write-safetensors.ts'
-import type { Manifest } from '../../packages/protocol/src/index.ts'
+import type { GenerateManifest } from '../../packages/protocol/src/index.ts'
 import { EngineError, modelIndexProblem } from '../../packages/protocol/src/index.ts'
 import { parseManifest } from '../../packages/runtime/src/models/manifest-text.ts'
 import { readOnnxGraph } from '../../packages/runtime/src/onnx/onnx-graph.ts'
@@ -92,7 +92,7 @@ test('a hostile index of versions is refused in a sentence, or is one', async ()
 })
 
 test('a hostile tokenizer is refused as bad_model, or turns text into ids of whole numbers', async () => {
-  const { tokenizer: spec } = (await json('manifest.json')) as Manifest
+  const { tokenizer: spec } = (await json('manifest.json')) as GenerateManifest
   const { json: file, configJson: config } = vocabularyTokenizer(syntheticVocabulary(FIXTURE.vocabSize), 16)
   const read = (file: unknown, config: unknown) => {
     const ids = new Tokenizer(utf8(file), utf8(config), spec).encode('Once upon a time')

@@ -13,6 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tabserve: [
     'client',
     'client/ai-sdk',
+    'client/opentelemetry',
     'client/prometheus',
     'client/prompt-api',
     'client/service-worker',
@@ -36,9 +37,12 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
+  '@xenova/transformers': /^packages\/runtime\/src\/transformers\/door\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
   'workbox-window': /^demo\/pwa\/update\.ts$/,
+  '@opentelemetry/api': /^packages\/client\/src\/telemetry\/opentelemetry\/[\w-]+\.ts$/,
+  uplot: /^demo\/dashboard\/chart\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }
 

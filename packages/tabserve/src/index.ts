@@ -11,7 +11,8 @@ export type * from '@tabserve/client'
  */
 export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
   return Client.create({
-    worker: () => new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'tabserve' }),
+    worker: () =>
+      new Worker(new URL('./worker-file.ts', import.meta.url), { type: 'module', name: 'tabserve' }),
     broker: (name) => new SharedWorker(new URL('./broker.ts', import.meta.url), { type: 'module', name }),
     assets,
     ...options,
