@@ -324,7 +324,9 @@ async function start(
       const kernels = { plain: gone, relaxed: gone, 'plain-threads': gone, 'relaxed-threads': gone }
       window.client = await window.tabserve.createClient({
         ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }),
-        ...(assets === undefined ? {} : { assets: { ...onnxruntime, webgpu, kernels, grammar: gone } }),
+        ...(assets === undefined
+          ? {}
+          : { assets: { ...onnxruntime, webgpu, kernels, grammar: gone, converter: gone } }),
       })
       await window.client.register(url)
       for (const version of versions) await window.client.load(`stories@${version}`, load)

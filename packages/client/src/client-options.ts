@@ -114,6 +114,7 @@ function absoluteAssets({
   webgpu,
   kernels,
   grammar,
+  converter,
 }: WorkerConfig['assets']): WorkerConfig['assets'] {
   const absolute = (address: string) => new URL(address, location.href).href
   return {
@@ -124,6 +125,7 @@ function absoluteAssets({
       asyncify: { mjs: absolute(webgpu.asyncify.mjs), wasm: absolute(webgpu.asyncify.wasm) },
     },
     grammar: absolute(grammar),
+    converter: absolute(converter),
     kernels: {
       plain: absolute(kernels.plain),
       relaxed: absolute(kernels.relaxed),

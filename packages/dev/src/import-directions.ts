@@ -18,7 +18,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'client/service-worker',
     'worker',
     'worker/broker',
-    'runtime/assets',
   ],
 }
 

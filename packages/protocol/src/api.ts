@@ -94,6 +94,8 @@ export interface WorkerAssets {
   readonly kernels: Readonly<Record<'plain' | 'relaxed' | 'plain-threads' | 'relaxed-threads', string>>
   /** XGrammar, `lib/index.js` of `@mlc-ai/web-xgrammar`; fetched by the first request with `structuredOutputs`. */
   readonly grammar: string
+  /** The converter of checkpoints, `tabserve.convert.js`; fetched by the first `models.convert`. */
+  readonly converter: string
 }
 
 export interface LoadRequest extends ServingOptions {

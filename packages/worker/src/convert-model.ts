@@ -4,15 +4,16 @@ import { EngineError } from '@tabserve/protocol'
 import type { ModelRepository } from '@tabserve/runtime'
 import { conversionError } from './conversion-error.ts'
 
-/** Makes a model of picked files in the weight store. Throws what `conversionError` makes of what was picked, `bad_request`, `storage` or `aborted`. */
+/** Makes a model of picked files in the weight store, with the converter at that address. Throws what `conversionError` makes of what was picked, `bad_request`, `storage` or `aborted`. */
 export async function convertModel(
   repository: ModelRepository,
+  converter: string,
   request: ConvertRequest,
   onProgress: (progress: LoadProgress) => void,
   signal: AbortSignal,
 ): Promise<StoredModel> {
   const options = checkedOptions(request)
-  const { ConvertError, convertPicked } = await fetchConverter()
+  const { ConvertError, convertPicked } = await fetchConverter(converter)
   return repository.make({ signal, onProgress }, async (draft) => {
     try {
       await convertPicked(request.files, options, draft, (file, loadedBytes, totalBytes) =>
@@ -25,12 +26,13 @@ export async function convertModel(
 }
 
 /** A file of its own, which only who converts fetches. */
-async function fetchConverter(): Promise<typeof import('@tabserve/convert/browser')> {
+async function fetchConverter(address: string): Promise<typeof import('@tabserve/convert/browser')> {
   try {
-    return await import('@tabserve/convert/browser')
+    return (await import(
+      /* @vite-ignore */ /* webpackIgnore: true */ address
+    )) as typeof import('@tabserve/convert/browser')
   } catch (cause) {
-    const message =
-      'The converter could not be fetched. Is its file beside the worker, and the network there?'
+    const message = `The converter could not be fetched from ${address}, the \`assets.converter\` address. Is the file there, and the network?`
     throw new EngineError('network', message, { cause })
   }
 }

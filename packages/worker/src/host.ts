@@ -14,6 +14,7 @@ export function startWorker(): void {
   if (servesAsHelper()) return
   let server: Server | undefined
   let repository: ModelRepository | undefined
+  let converter = ''
   const requests = new OpenRequests()
   const ready = () => {
     if (server === undefined) throw notConfigured()
@@ -23,15 +24,19 @@ export function startWorker(): void {
   const api: EngineApi = {
     configure: (config) =>
       answer('backend_failed', async () => {
+        converter = config.assets.converter
         repository = await openRepository(config.storage)
         server = new Server(config, repository)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
-    ...modelsApi(() => {
-      if (repository === undefined) throw notConfigured()
-      return repository
-    }),
+    ...modelsApi(
+      () => {
+        if (repository === undefined) throw notConfigured()
+        return repository
+      },
+      () => converter,
+    ),
     load: (request, port) =>
       answer('backend_failed', () =>
         withProgress(port, (onProgress, signal) => ready().load(request, onProgress, signal)),

@@ -1,4 +1,5 @@
 import { wrap } from 'comlink'
+import type { WorkerAssets } from '@tabserve/protocol'
 import { assets } from '@tabserve/runtime/assets'
 import type { HarnessApi } from './worker.ts'
 
@@ -8,9 +9,9 @@ const harness = wrap<HarnessApi>(new Worker(new URL('./worker.ts', import.meta.u
 declare global {
   interface Window {
     harness: typeof harness
-    assets: typeof assets
+    assets: WorkerAssets
   }
 }
 
 window.harness = harness
-window.assets = assets
+window.assets = { ...assets, converter: new URL('../tabserve.convert.js', location.href).href }

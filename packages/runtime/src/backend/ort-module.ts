@@ -92,7 +92,7 @@ const LOG_WARNINGS = 2
  * @param threads more than 1 needs cross-origin isolation.
  */
 export async function startOrt(assets: { mjs: string; wasm: string }, threads: number): Promise<OrtModule> {
-  const { default: factory } = (await import(/* @vite-ignore */ assets.mjs)) as {
+  const { default: factory } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ assets.mjs)) as {
     default: (options: object) => Promise<OrtModule>
   }
   const module = await factory({ numThreads: threads, locateFile: () => assets.wasm })
