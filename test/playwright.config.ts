@@ -12,5 +12,6 @@ export default defineConfig({
   projects: [
     { name: 'unit', testDir: 'unit' },
     { name: 'browser', testDir: 'browser' },
+    { name: 'package', testDir: 'package' },
   ],
 })
