@@ -25,6 +25,8 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
       entry: './main.js',
       output: { path: consumer.path('webpack/dist') },
       performance: false,
+      // It minifies what it copies, XGrammar's megabyte too, for half a minute.
+      optimization: { minimize: false },
     })
     const stats = await promisify(compiler.run.bind(compiler))()
     await promisify(compiler.close.bind(compiler))()

@@ -24,7 +24,7 @@ export class KnownFiles {
 
   /** @param folder `assets/` of the package. */
   static async read(folder: string): Promise<KnownFiles> {
-    const names = (await readdir(folder)).filter((name) => !name.endsWith('.map'))
+    const names = (await readdir(folder)).filter((name) => /\.(js|mjs|wasm)$/.test(name))
     const hashed = names.map(async (name) => [await hash(join(folder, name)), name] as const)
     return new KnownFiles(new Map(await Promise.all(hashed)))
   }

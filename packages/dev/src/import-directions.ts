@@ -10,6 +10,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
+  cli: ['convert', 'convert/cli', 'dev/serve', 'protocol', 'runtime/onnx-graph'],
   tabserve: [
     'client',
     'client/ai-sdk',
@@ -24,6 +25,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** What a page's worker fetches of a room that otherwise runs in Node. */
 const BROWSER_ENTRY = 'packages/convert/src/converter.ts'
 
+/** What the command line's benchmark runs in a page. */
+const CLI_PAGE = /^packages\/cli\/src\/bench\/(page|figures)\.ts$/
+
 /** Fetched only by who needs it: with `import()`, or for its types. */
 const LAZY = '@tabserve/convert/browser'
 
@@ -37,6 +41,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
+  playwright: /^packages\/cli\/src\/bench\/find-chromium\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }
 
@@ -107,7 +112,7 @@ function problemOf(path: string, specifier: string, inBrowser: ReadonlySet<strin
     return `${path}: imports ${specifier}; ${room} may import only ${allowed.join(', ') || 'nothing of ours'}`
   }
   if (specifier.startsWith('node:')) {
-    return room === 'convert' && !inBrowser.has(path)
+    return (room === 'convert' && !inBrowser.has(path)) || (room === 'cli' && !CLI_PAGE.test(path))
       ? undefined
       : `${path}: imports ${specifier}; it runs in the browser`
   }

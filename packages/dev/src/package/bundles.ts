@@ -37,7 +37,7 @@ async function bundleDoors(): Promise<void> {
 }
 
 /** `import()` within it too, for a file that is fetched by its address has no neighbours that a bundler would bring along. */
-async function bundleWhole(input: string, file: string, format: 'es' | 'iife'): Promise<void> {
+export async function bundleWhole(input: string, file: string, format: 'es' | 'iife'): Promise<void> {
   await write(
     { input },
     { file: join(ASSETS, file), format, name: 'tabserve', codeSplitting: false, minify: true },

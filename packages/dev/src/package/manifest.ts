@@ -44,11 +44,7 @@ function exportsOf(): Record<string, unknown> {
     `./${door}`,
     { types: typesOf(source), default: `./assets/${file}` },
   ])
-  const rest = [
-    ['./assets/*', './assets/*'],
-    ['./package.json', './package.json'],
-  ]
-  return Object.fromEntries([...doors, ...files, ...rest])
+  return Object.fromEntries([...doors, ...files, ['./package.json', './package.json']])
 }
 
 interface PackageJson {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { PACKAGE, buildBundles } from './bundles.ts'
+import { bundleCli } from './cli-bundle.ts'
 import { typedSources, writeManifest } from './manifest.ts'
 import { buildTypes } from './types.ts'
 
@@ -11,8 +12,9 @@ export interface PackedFile {
   readonly size: number
 }
 
-/** Makes what the bundles lack to be the published package: types, package.json, texts. */
+/** Makes what the bundles lack to be the published package: the command line, types, package.json, texts. */
 export async function completePackage(): Promise<void> {
+  await bundleCli()
   await buildTypes(typedSources())
   await writeManifest()
 }
