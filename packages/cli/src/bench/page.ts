@@ -63,7 +63,7 @@ async function timed<T>(job: () => Promise<T>): Promise<{ value: T; ms: number }
 
 /** A prompt of as many tokens, or a few more. */
 async function promptOf(
-  client: { tokenize(request: { model: string; text: string }): Promise<readonly number[]> },
+  client: Awaited<ReturnType<Window['tabserve']['createClient']>>,
   model: string,
   length: number,
 ): Promise<{ text: string; tokens: number }> {
@@ -72,7 +72,7 @@ async function promptOf(
   for (let index = 0; ; index++) {
     text += `${words[index % words.length]} `
     if (index + 1 < length / 2) continue // no word has more than a few tokens
-    const { length: tokens } = await client.tokenize({ model, text })
+    const { length: tokens } = await client.tokenize({ model, prompt: text })
     if (tokens >= length) return { text, tokens }
   }
 }

@@ -30,18 +30,14 @@ function valueText({ name, shape }: OnnxValue): string {
 
 function verdict(inputs: readonly OnnxValue[], ops: ReadonlySet<string>): string[] {
   const caches = inputs.filter(({ name }) => name.startsWith('past')).length
-  const lines =
-    caches === 0
-      ? ['No KV cache goes in: it is not a decoder that can be served token by token.']
-      : [
-          `A decoder with ${caches} caches${ops.has('GroupQueryAttention') ? ', by GroupQueryAttention' : ''}: it runs on onnxruntime's CPU, in a folder whose manifest.json has graph.kind "decoder-onnx".`,
-        ]
-  if (ops.has('MatMulNBits'))
-    lines.push('Its products are 4-bit or 8-bit (MatMulNBits): small, and slow on the CPU.')
+  if (caches === 0) return ['No KV cache goes in: it is not a decoder that answers token by token.']
+  const by = ops.has('GroupQueryAttention') ? ', by GroupQueryAttention' : ''
+  const lines = [
+    `A decoder with ${caches} caches${by}: it runs on onnxruntime's CPU, in a folder whose manifest.json has graph.kind "decoder-onnx".`,
+  ]
+  if (ops.has('MatMulNBits')) lines.push('Its products are MatMulNBits: small to download, slow on the CPU.')
   if (ops.has('MatMulInteger') || ops.has('DynamicQuantizeLinear'))
     lines.push('Its products are 8-bit with dynamic scales: the fastest form for onnxruntime on the CPU.')
-  lines.push(
-    'The same model converted from its safetensors or GGUF runs on our kernels, three to five times as fast.',
-  )
+  lines.push('Converted from its safetensors or GGUF it runs on our kernels, three to five times as fast.')
   return lines
 }
