@@ -3,12 +3,9 @@
  * may import any other that its server lets it (CORS). That script is never revoked: helper threads run it again.
  */
 export function workerAt(address: string): () => Worker {
-  const script = isOwn(address) ? address : importing(address)
+  const { href, origin } = new URL(address, location.href) // Turbopack gives paths
+  const script = origin === location.origin ? href : importing(href)
   return () => new Worker(script, { type: 'module', name: 'tabserve' })
-}
-
-function isOwn(address: string): boolean {
-  return new URL(address).origin === location.origin
 }
 
 function importing(address: string): string {
