@@ -37,28 +37,35 @@ test('npx tabserve serve sends the headers of isolation, and ranges, until it is
   consumer,
 }) => {
   const serving = start(consumer.path('node_modules/.bin/tabserve'), 'serve', consumer.folder, '--port', '0')
-  const url = await serving.address
-  const whole = await fetch(new URL('package.json', url))
-  expect(Object.fromEntries(whole.headers)).toMatchObject({
-    'cross-origin-opener-policy': 'same-origin',
-    'cross-origin-embedder-policy': 'require-corp',
-    'content-type': 'application/json',
-  })
-  const part = await fetch(new URL('package.json', url), { headers: { range: 'bytes=0-3' } })
-  expect(part.status).toBe(206)
-  expect(await part.text()).toHaveLength(4)
-  expect(await serving.end()).toBe(0)
+  try {
+    const url = await serving.address
+    const whole = await fetch(new URL('package.json', url))
+    expect(Object.fromEntries(whole.headers)).toMatchObject({
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-embedder-policy': 'require-corp',
+      'content-type': 'application/json',
+    })
+    const part = await fetch(new URL('package.json', url), { headers: { range: 'bytes=0-3' } })
+    expect(part.status).toBe(206)
+    expect(await part.text()).toHaveLength(4)
+  } finally {
+    expect(await serving.end()).toBe(0)
+  }
 })
 
 test('npx tabserve bench gives a page that measures the model', async ({ consumer, page }) => {
   const bin = consumer.path('node_modules/.bin/tabserve')
   const serving = start(bin, 'bench', MODEL, '--open', '--max-tokens', '8', '--together', '2')
-  await page.goto(await serving.address)
-  const figures = await page.evaluate(() => (globalThis as unknown as { figures: Promise<object> }).figures)
-  expect(figures).toMatchObject({ model: 'stories@1', runner: 'kernels', together: { answers: 2 } })
-  for (const value of Object.values(figures)) if (typeof value === 'number') expect(value).toBeGreaterThan(0)
-  await expect(page.locator('body')).toContainText('tokens/s together')
-  expect(await serving.end()).toBe(0)
+  try {
+    await page.goto(await serving.address)
+    const figures = await page.evaluate(() => (globalThis as unknown as { figures: Promise<object> }).figures)
+    expect(figures).toMatchObject({ model: 'stories@1', runner: 'kernels', together: { answers: 2 } })
+    for (const value of Object.values(figures))
+      if (typeof value === 'number') expect(value).toBeGreaterThan(0)
+    await expect(page.locator('body')).toContainText('tokens/s together')
+  } finally {
+    expect(await serving.end()).toBe(0)
+  }
 })
 
 /** A command that goes on until it is ended, and prints an address. */
