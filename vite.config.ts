@@ -3,7 +3,9 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { InlineConfig, Plugin, UserConfig } from 'vite'
 import { build, defaultClientConditions, defineConfig } from 'vite'
+import { VitePWA } from 'vite-plugin-pwa'
 import { PACKAGE, buildBundles } from './packages/dev/src/package/bundles.ts'
+import { withoutSecondEngine } from './packages/dev/src/package/without-second-engine.ts'
 
 const ROOT = import.meta.dirname
 const SITE = join(ROOT, 'dist')
@@ -18,7 +20,10 @@ export default defineConfig(({ mode }): UserConfig => ({
   build: {
     ...output,
     emptyOutDir: true,
-    rollupOptions: { ...names, input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html') },
+    rollupOptions: {
+      ...names,
+      input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html', 'dashboard/index.html'),
+    },
   },
   plugins: [
     { name: 'tabserve-package', buildStart: buildBundles },
@@ -28,6 +33,7 @@ export default defineConfig(({ mode }): UserConfig => ({
       const models = join(ROOT, 'models/stories')
       if (existsSync(models)) await cp(models, join(SITE, 'models/stories'), { recursive: true })
     }),
+    afterBuild('notebook', async () => void (await build(notebook))),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],
 }))
@@ -62,6 +68,7 @@ const harness: InlineConfig = {
   configFile: false,
   logLevel: 'warn',
   root: join(ROOT, 'packages/dev/src/harness'),
+  worker: { format: 'es', plugins: () => [withoutSecondEngine] },
   build: {
     ...output,
     outDir: join(SITE, 'harness'),
@@ -70,6 +77,44 @@ const harness: InlineConfig = {
       input: ['index.html', 'doors.html'].map((page) => join(ROOT, 'packages/dev/src/harness', page)),
     },
   },
+}
+
+/** The demo that is installed: with files of its own, so that its service worker rules over its worker too, and over nothing else. */
+const notebook: InlineConfig = {
+  ...shared,
+  configFile: false,
+  logLevel: 'warn',
+  root: join(ROOT, 'demo/pwa'),
+  build: { ...output, outDir: join(SITE, 'pwa'), rollupOptions: names },
+  plugins: [
+    ...VitePWA({
+      registerType: 'prompt',
+      injectRegister: false, // demo/pwa/update.ts does it
+      manifest: {
+        name: 'tabserve notebook',
+        short_name: 'Notebook',
+        description: 'Stories written by a language model on this device, with or without a network.',
+        display: 'standalone',
+        background_color: '#f5f2ea',
+        theme_color: '#0a5c5d',
+        icons: [192, 512].map((size) => ({
+          src: `icon-${size}.png`,
+          sizes: `${size}x${size}`,
+          type: 'image/png',
+          purpose: 'any maskable' as 'any',
+        })),
+      },
+      workbox: {
+        cacheId: 'tabserve-notebook',
+        // The page, its worker and the kernels. What only other models need comes when it is needed.
+        globPatterns: ['**/*.{html,js,css,svg,png,webmanifest}', '**/kernels-*.wasm'],
+        globIgnores: ['**/ort-wasm*', '**/xgrammar*', '**/tabserve.{convert,transformers}*'],
+        maximumFileSizeToCacheInBytes: 4_000_000,
+        clientsClaim: true, // the first visit too is to find its files after an update
+        cleanupOutdatedCaches: true,
+      },
+    }),
+  ],
 }
 
 function pagesOf(...pages: string[]): string[] {

@@ -60,10 +60,17 @@ export class FakeLlmServer {
     const path = request.url ?? ''
     this.received.push({ path, headers: request.headers, body })
     const { status } = this.behaviour
-    const problem = status === 200 ? problemOf(path, body) : { status, message: 'the server says no' }
+    const says = request.headers['content-type']
+    const problem =
+      status !== 200
+        ? { status, message: 'the server says no' }
+        : request.method !== 'POST' || says !== 'application/json'
+          ? { status: 400, message: `${request.method} of ${says} is not understood` }
+          : problemOf(path, body)
     if (problem !== undefined) {
       response.writeHead(problem.status, { 'retry-after': '2', 'content-type': 'application/json' })
-      return void response.end(JSON.stringify({ error: { message: problem.message } }))
+      const error = path.startsWith('/v2/') ? problem.message : { message: problem.message }
+      return void response.end(JSON.stringify({ error }))
     }
     response.on('close', () => response.writableFinished || this.numAborted++)
     if (path.startsWith('/v1/')) await this.#speakOpenAi(path, body, response)
@@ -144,14 +151,32 @@ function problemOf(
   body: Record<string, unknown>,
 ): { status: number; message: string } | undefined {
   const bad = (message: string) => ({ status: 400, message })
-  if (path === '/v2/models/big/generate_stream' || path === '/v2/models/big/versions/3/generate_stream') {
-    if (typeof body['text_input'] !== 'string') return bad('text_input is missing')
-    return typeof body['parameters'] === 'object' ? undefined : bad('parameters is no object')
-  }
+  if (path === '/v2/models/big/generate_stream' || path === '/v2/models/big/versions/3/generate_stream')
+    return generateProblem(body)
   const key = path === '/v1/chat/completions' ? 'messages' : path === '/v1/completions' ? 'prompt' : undefined
   if (key === undefined) return { status: 404, message: `there is no ${path}` }
   const unknown = Object.keys(body).find((name) => !KNOWN.includes(name))
   if (unknown !== undefined) return bad(`${unknown} is not known`)
   if (body['model'] !== 'big') return { status: 404, message: 'no such model' }
   return body[key] === undefined ? bad(`${key} is missing`) : undefined
+}
+
+/**
+ * `$generate_request` of Triton's generate extension, word by word: a text, and parameters each of which is a string, a number or a boolean. Other fields
+ * would be tensors of the model (docs/protocol/extension_generate.md); this model has none.
+ */
+function generateProblem(body: Record<string, unknown>): { status: number; message: string } | undefined {
+  const { text_input: text, parameters = {}, ...others } = body
+  const bad = (message: string) => ({ status: 400, message })
+  if (typeof text !== 'string') return bad('text_input must be a string')
+  const [other] = Object.keys(others)
+  if (other !== undefined) return bad(`the model has no input ${other}`)
+  if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters))
+    return bad('parameters must be an object')
+  const wrong = Object.entries(parameters).find(
+    ([, value]) => !['string', 'number', 'boolean'].includes(typeof value),
+  )
+  return wrong === undefined
+    ? undefined
+    : bad(`parameter ${wrong[0]} must be a string, a number or a boolean`)
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HubFiles } from '../packages/dev/src/hub-server.ts'
-import type { DecoderGraph, Manifest } from '../packages/protocol/src/index.ts'
+import type { DecoderGraph, GenerateManifest } from '../packages/protocol/src/index.ts'
 
 export const REPOSITORY = 'onnx-community/stories-ONNX'
 
@@ -16,7 +16,7 @@ export async function hubFiles(
 ): Promise<Map<string, Buffer>> {
   const files = new Map<string, Buffer>()
   for (const [ending, folder] of Object.entries(folders)) {
-    const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as Manifest
+    const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as GenerateManifest
     const graph = manifest.graph as DecoderGraph // convert writes no others
     const data = await readFile(join(folder, graph.externalData))
     const path = `onnx/model${ending}.onnx`
@@ -31,7 +31,7 @@ export async function hubFiles(
 
 /** A repository made of a folder whose graph somebody else's exporter wrote. Its own manifest is not part of it. */
 export async function foreignHubFiles(folder: string): Promise<Map<string, Buffer>> {
-  const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as Manifest
+  const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as GenerateManifest
   const { graph } = manifest
   const paths = [graph.file, ...[graph.externalData].flat()]
   const read = paths.map(async (path) => [path, await readFile(join(folder, path))] as const)
@@ -47,7 +47,11 @@ export function withoutFiles(files: HubFiles, pattern: RegExp): Map<string, Buff
   return new Map([...files].filter(([path]) => !pattern.test(path)))
 }
 
-async function textsOf(folder: string, { tokenizer }: Manifest, graph: Manifest['graph']): Promise<HubFiles> {
+async function textsOf(
+  folder: string,
+  { tokenizer }: GenerateManifest,
+  graph: GenerateManifest['graph'],
+): Promise<HubFiles> {
   const config = {
     model_type: 'llama',
     num_hidden_layers: graph.layers,

@@ -12,7 +12,7 @@ export function showFacts(list: HTMLDListElement, model: ModelInfo): void {
 
 function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [term: string, fact: string])[] {
   return [
-    ['Model', `${model.id}, ${count(manifest.parameters)} weights, ${weightsOf(manifest)}`],
+    ['Model', `${model.id}, ${weightsOf(manifest)}`],
     [
       'Runs on',
       `${model.threads} ${model.threads === 1 ? 'thread' : 'threads'}, page ${crossOriginIsolated ? 'isolated' : 'not isolated'}`,
@@ -31,8 +31,9 @@ function facts({ manifest, load, ...model }: ModelInfo): readonly (readonly [ter
 }
 
 /** The form of the weights; of a graph that somebody else exported, the file says it. */
-function weightsOf({ graph }: ModelInfo['manifest']): string {
-  return graph.kind === 'decoder-gqa' ? graph.weights : graph.file
+function weightsOf({ graph, parameters }: ModelInfo['manifest']): string {
+  const form = graph.kind === 'decoder-gqa' ? graph.weights : graph.file
+  return parameters === undefined ? form : `${count(parameters)} weights, ${form}`
 }
 
 function sources({ networkBytes, storedBytes, localBytes }: ModelInfo['load']): string {

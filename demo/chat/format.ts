@@ -1,7 +1,8 @@
-/** Bytes as people read them: `870 kB`, `4.2 MB`. */
+/** Bytes as people read them: `870 kB`, `4.2 MB`, `1.3 GB`. */
 export function bytes(count: number): string {
   if (count < 1e6) return `${Math.round(count / 1e3)} kB`
-  return `${(count / 1e6).toFixed(count < 1e8 ? 1 : 0)} MB`
+  if (count < 1e9) return `${(count / 1e6).toFixed(count < 1e8 ? 1 : 0)} MB`
+  return `${(count / 1e9).toFixed(1)} GB`
 }
 
 /** Milliseconds below a second, seconds above: `85 ms`, `12.4 s`. */

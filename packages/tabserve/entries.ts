@@ -1,5 +1,13 @@
 /** A door: what a bundler finds when an app imports `tabserve/NAME` (`index`: `tabserve` itself). Doors share their chunks. */
-export const DOORS = ['index', 'ai-sdk', 'prompt-api', 'prometheus', 'service-worker'] as const
+export const DOORS = [
+  'index',
+  'worker',
+  'ai-sdk',
+  'opentelemetry',
+  'prompt-api',
+  'prometheus',
+  'service-worker',
+] as const
 
 /** A file of `src/` that is fetched by its address, never bundled: so it is complete in itself. */
 export interface FetchedFile {
@@ -13,7 +21,7 @@ export interface FetchedFile {
 }
 
 export const FETCHED: readonly FetchedFile[] = [
-  { source: 'worker.ts', file: 'tabserve.worker.js', format: 'es', door: 'worker' },
+  { source: 'worker-file.ts', file: 'tabserve.worker.js', format: 'es', door: 'worker-file' },
   { source: 'broker.ts', file: 'tabserve.broker.js', format: 'es', door: 'broker' },
   { source: 'global.ts', file: 'tabserve.global.js', format: 'iife', door: 'global' },
   { source: 'service-worker-file.ts', file: 'tabserve.service-worker.js', format: 'es' },
@@ -25,8 +33,11 @@ export const FETCHED: readonly FetchedFile[] = [
   },
 ]
 
-/** The converter, which only pages that convert fetch. */
-export const CONVERTER = 'tabserve.convert.js'
+/** Files of the rooms that only some pages' workers fetch: the source below `packages/`, and the name in `assets/`. */
+export const EXTRAS: Readonly<Record<string, string>> = {
+  'convert/src/converter.ts': 'tabserve.convert.js',
+  'runtime/src/transformers/library.ts': 'tabserve.transformers.js',
+}
 
 /** Files of other packages that workers fetch: the specifier, and the name in `assets/`. */
 export const CARRIED: Readonly<Record<string, string>> = {

@@ -59,7 +59,7 @@ test('generateObject gives what its schema says', async ({ doorsPage }) => {
   expect(found).toEqual({ animal: expect.stringMatching(/^(cat|dog)$/), legs: expect.any(Number) })
 })
 
-test('an abort ends streamText and the computing; embeddings and tools are refused', async ({
+test('an abort ends streamText and the computing; what the model does not do is refused', async ({
   doorsPage,
 }) => {
   const found = await doorsPage.evaluate(async (prompt) => {
@@ -108,7 +108,7 @@ test('an abort ends streamText and the computing; embeddings and tools are refus
     aborted: true,
     running: 0,
     finished: { abort: 1 },
-    embedding: 'unsupported_parameter',
+    embedding: 'bad_request',
     unknown: 'model_not_loaded',
     badOption: 'bad_request',
   })

@@ -1,3 +1,4 @@
+import type { ModelStatistics } from '../../packages/client/src/doors/kserve/shapes.ts'
 import { MODEL, expect, test } from './fixtures.ts'
 
 test('KServe v2 answers over fetch: health, metadata, infer, repository, statistics', async ({
@@ -67,17 +68,21 @@ test('KServe v2 answers over fetch: health, metadata, infer, repository, statist
       {
         name: 'stories',
         version: '1',
-        inference_count: 2,
-        inference_stats: { success: { count: 2 }, queue: { count: 2 }, compute_infer: { count: 2 } },
+        inference_stats: { success: { count: 2 }, queue: { count: 2 } },
+        last_inference: expect.any(Number),
       },
     ],
   })
-  const [stats] = (
-    answers.stats.body as { model_stats: { inference_stats: Record<string, { ns: number }> }[] }
-  ).model_stats
-  const { success, queue, compute_infer } = stats!.inference_stats
-  expect(Math.abs(success!.ns - queue!.ns - compute_infer!.ns)).toBeLessThanOrEqual(2)
-  expect(success!.ns).toBeGreaterThan(0)
+  const { model_stats } = answers.stats.body as { model_stats: ModelStatistics[] }
+  const { inference_stats, inference_count, execution_count, batch_stats, last_inference } = model_stats[0]!
+  const { success, compute_infer } = inference_stats
+  expect(batch_stats.reduce((sum, { compute_infer: { count } }) => sum + count, 0)).toBe(execution_count)
+  expect(
+    batch_stats.reduce((sum, { batch_size, compute_infer: { count } }) => sum + batch_size * count, 0),
+  ).toBe(inference_count)
+  expect(compute_infer.ns).toBeGreaterThan(0)
+  expect(Math.abs(Date.now() - last_inference)).toBeLessThan(60_000)
+  expect(success.ns).toBeGreaterThan(0)
   expect(answers.loadUnknown).toMatchObject({
     status: 404,
     body: { error: expect.stringContaining('url') },

@@ -7,20 +7,11 @@ import type {
   ResponseStreamEvent,
 } from 'tabserve'
 import { expect, test } from './fixtures.ts'
+import { giveSdk } from './openai-sdk.ts'
 
 const ASK = [{ role: 'user', content: 'a story about a cat' }] as const
 
-test.beforeEach(async ({ doorsPage }) => {
-  await doorsPage.evaluate(() => {
-    window.sdk = new window.doors.OpenAI({
-      apiKey: 'none',
-      baseURL: 'https://tabserve.local/v1',
-      fetch: window.client.fetch,
-      dangerouslyAllowBrowser: true,
-      maxRetries: 0,
-    })
-  })
-})
+test.beforeEach(({ doorsPage }) => giveSdk(doorsPage))
 
 test("the openai package's chat gives the same text at once, as a stream, and as the object does", async ({
   doorsPage,
@@ -222,7 +213,14 @@ const REFUSED = [
     'bad_request',
     'response_format',
   ],
-  ['tools', { tools: [{ type: 'function' }] }, 'BadRequestError', 400, 'unsupported_parameter', 'tools'],
+  [
+    'a tool that is no function',
+    { tools: [{ type: 'custom' }] },
+    'BadRequestError',
+    400,
+    'unsupported_parameter',
+    'tools[0].type',
+  ],
   ['an unknown field', { temprature: 1 }, 'BadRequestError', 400, 'unsupported_parameter', 'temprature'],
   ['a value out of range', { top_p: 3 }, 'BadRequestError', 400, 'bad_request', 'top_p'],
   [
@@ -270,7 +268,7 @@ test("what cannot be served is refused with the SDK's error classes, streamed or
   }
 })
 
-test('harmless fields are accepted, embeddings and unknown paths are not', async ({ doorsPage }) => {
+test('harmless fields are accepted, missing ones and unknown paths are not', async ({ doorsPage }) => {
   const found = await doorsPage.evaluate(async (messages) => {
     const harmless = {
       user: 'me',
@@ -300,7 +298,7 @@ test('harmless fields are accepted, embeddings and unknown paths are not', async
   }, ASK)
   expect(found).toEqual({
     choices: 1,
-    embeddings: [400, 'unsupported_parameter'],
+    embeddings: [400, 'bad_request'],
     nowhere: [404, 'bad_request'],
     outside: [404, null],
     wrongMethod: [405, 'bad_request'],
@@ -397,8 +395,36 @@ export type Answers = [
   Fits<ResponseStreamEvent, OpenAI.Responses.ResponseStreamEvent>,
 ]
 
-declare global {
-  interface Window {
-    sdk: InstanceType<typeof OpenAI>
-  }
-}
+test('a request with a session brings what is new in it, and a session that is not open is 404', async ({
+  doorsPage,
+}) => {
+  const found = await doorsPage.evaluate(async () => {
+    const session = await window.client.session({ model: 'stories', temperature: 0, maxTokens: 20 })
+    const ask = (content: string, id = session.id) =>
+      window.sdk.chat.completions.create({
+        model: 'stories',
+        messages: [{ role: 'user', content }],
+        ...{ session: id },
+      })
+    const first = await ask('a story about a cat')
+    const second = await ask('and a dog')
+    const same = await window.client.chat.completions.create({
+      model: 'stories',
+      messages: session.messages.slice(0, 3) as { role: 'user'; content: string }[],
+      temperature: 0,
+      max_tokens: 20,
+    })
+    const status = await ask('hello', 'another').catch((error: { status: number }) => error.status)
+    return {
+      said: session.messages.map(({ content }) => content),
+      answers: [first, second].map(({ choices }) => choices[0]?.message.content),
+      same: same.choices[0]?.message.content,
+      cached: second.usage?.prompt_tokens_details?.cached_tokens,
+      status,
+    }
+  })
+  expect(found.said).toEqual(['a story about a cat', found.answers[0], 'and a dog', found.answers[1]])
+  expect(found.same).toBe(found.answers[1])
+  expect(found.cached).toBeGreaterThan(20)
+  expect(found.status).toBe(404)
+})

@@ -65,15 +65,20 @@ test('a conversation that grows past the context drops its oldest and says so', 
     let overflows = 0
     session.addEventListener('contextoverflow', () => overflows++)
     for (let round = 0; round < 4; round++) await session.append('a long story about a dog '.repeat(25))
+    const before = await window.client.stats('stories')
+    await session.append('read at once')
+    const { computedTokens } = await window.client.stats('stories')
+    const numRead = computedTokens - before.computedTokens
     const name = await session.append('word '.repeat(2000)).then(
       () => 'appended',
       (error: Error) => error.name,
     )
-    return { overflows, usage: session.contextUsage, window: session.contextWindow, name }
+    return { overflows, usage: session.contextUsage, window: session.contextWindow, name, numRead }
   }, MODEL.stories1)
   expect(found.overflows).toBeGreaterThan(0)
   expect(found.usage).toBeLessThan(found.window)
   expect(found.name).toBe('QuotaExceededError')
+  expect(found.numRead).toBeGreaterThan(0)
 })
 
 test("what fails throws the specification's exceptions", async ({ doorsPage }) => {

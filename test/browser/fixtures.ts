@@ -26,6 +26,13 @@ export const MODEL = {
   'optimum-counted': '/fixtures/optimum-counted/',
 } as const
 
+declare global {
+  interface Window {
+    /** What the streams of `beginStreams` have said, when, and that they ended. */
+    streams: { text: string; readonly at: number[]; done: Promise<void> }[]
+  }
+}
+
 interface Fixtures {
   /** A page of the site with `window.tabserve`, in a browser whose storage lasts as long as the test. */
   readonly page: Page
@@ -100,6 +107,33 @@ export async function load(page: Page, url: string): Promise<void> {
     window.client = await window.tabserve.createClient()
     await window.client.load(url)
   }, url)
+}
+
+/** In the page: begins streams of one request, which `endStreams` ends. */
+export async function beginStreams(tab: Page, request: object, count: number): Promise<void> {
+  await tab.evaluate(
+    ({ request, count }) => {
+      window.streams = Array.from({ length: count }, () => {
+        const stream = { text: '', at: [] as number[], done: Promise.resolve() }
+        const read = async () => {
+          for await (const { text } of window.client.generate(request as never)) {
+            stream.text += text
+            stream.at.push(Date.now())
+          }
+        }
+        stream.done = read()
+        stream.done.catch(() => {}) // whoever ends the streams hears of it
+        return stream
+      })
+    },
+    { request, count },
+  )
+}
+
+/** In the page: what the streams have said, and when, once they have ended. */
+export async function endStreams(): Promise<{ text: string; at: readonly number[] }[]> {
+  await Promise.all(window.streams.map(({ done }) => done))
+  return window.streams.map(({ text, at }) => ({ text, at }))
 }
 
 /** Every key of the weight store in IndexedDB. */

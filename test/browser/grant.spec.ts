@@ -123,24 +123,36 @@ test('whatever else is said on a granted port changes nothing', async ({ page })
         path: ['list', 'constructor'],
         argumentList: [{ type: 'RAW', value: 'alert(1)' }],
       },
-      { type: 'submit', call: 2, id: '__proto__', request: null },
-      { type: 'submit', call: 3, id: 'x', request: { model: 'stories' }, port: {} },
+      { type: 'submit', request: null },
+      { type: 'submit', request: { model: 'stories' }, port: {} },
     ]
     for (const command of commands) port.postMessage(command)
-    const [first, second] = [new MessageChannel(), new MessageChannel()]
+    /** The first thing that is said of a request but who answers. */
+    const ask = (request: unknown) =>
+      new Promise<unknown>((resolve) => {
+        const { port1, port2 } = new MessageChannel()
+        port1.onmessage = ({ data }) => data.type !== 'served-by' && resolve(data.error?.code ?? data.type)
+        port.postMessage({ type: 'submit', request, port: port2 }, [port2])
+      })
     const request = { task: 'generate', model: 'stories', prompt: 'Once', ignoreEos: true }
-    port.postMessage({ type: 'submit', call: 4, id: 'a', request, port: first.port2 }, [first.port2])
-    port.postMessage({ type: 'submit', call: 5, id: 'b', request, port: second.port2 }, [second.port2])
-    await new Promise((resolve) => setTimeout(resolve, 200))
-    return { heard, models: (await client.list()).length, polluted: 'polluted' in {} }
+    const said = []
+    for (const wrong of [
+      null,
+      {},
+      { ...request, model: ['stories'] },
+      { ...request, task: 'unload' },
+      { ...request, session: 'of the page' },
+    ])
+      said.push(await ask(wrong))
+    said.push(...(await Promise.all([ask(request), ask(request)])))
+    return { said, heard, models: (await client.list()).length, polluted: 'polluted' in {} }
   }, MODEL.stories1)
-  expect(found).toMatchObject({ models: 1, polluted: false })
-  const answers = found.heard as { call: number; answer: { error?: { code: string } } }[]
-  expect(answers.slice(0, 3).map(({ call, answer }) => [call, answer.error?.code])).toEqual([
-    [2, 'bad_request'],
-    [3, 'bad_request'],
-    [5, 'queue_full'],
-  ])
+  expect(found).toEqual({
+    said: ['bad_request', 'not_allowed', 'not_allowed', 'not_allowed', 'not_allowed', 'delta', 'queue_full'],
+    heard: [],
+    models: 1,
+    polluted: false,
+  })
 })
 
 test('the stream of a granted client goes on when the worker dies', async ({ page }) => {

@@ -181,6 +181,21 @@ function describeRunner(runner: RunnerName, models: readonly (keyof typeof MODEL
       for (const [index, wanted] of grown.entries()) expectClose(found.grown[index], wanted, within)
     })
 
+    test(`${runner}, ${model}: KV goes to another runner as bytes, and the text goes on there`, async ({
+      harnessPage,
+    }) => {
+      const check = harnessPage.evaluate(
+        async ({ url, runner, within }) => {
+          const { harness, assets } = window
+          const open = { url: new URL(url, location.href).href, runner, assets, rows: 2, contextLength: 200 }
+          const [first, second] = [await harness.open(open), await harness.open(open)]
+          await harness.checkKvBytes(first.id, second.id, within)
+        },
+        { url: MODEL[model], runner, within },
+      )
+      await expect(check).resolves.toBeUndefined()
+    })
+
     test(`${runner}, ${model}: a failed pass leaves the runner usable`, async ({ harnessPage }) => {
       const found = await harnessPage.evaluate(
         async ({ url, runner }) => {

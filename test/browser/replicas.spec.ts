@@ -34,9 +34,11 @@ test('a model goes from 1 replica to 2, to none and back to 1 under load, and no
     const steps = []
     for (const replicas of [2, 0, 1]) {
       await new Promise((resolve) => setTimeout(resolve, 300))
+      const [started, answered] = [performance.now(), numRight]
       const health = await client.scale('stories', replicas)
       // Under load none is left only until the next request.
-      steps.push({ asked: replicas, states: health.replicas.map(({ state }) => state) })
+      const states = health.replicas.map(({ state }) => state)
+      steps.push({ asked: replicas, states, ms: performance.now() - started, answered: numRight - answered })
     }
     await new Promise((resolve) => setTimeout(resolve, 300))
     isOver = true
@@ -44,10 +46,14 @@ test('a model goes from 1 replica to 2, to none and back to 1 under load, and no
     await new Promise((resolve) => setTimeout(resolve, 50)) // workers say that they are done after they have said it all
     return { steps, failures, numRight, numWorkers: window.mortal.all.length, health: await client.health() }
   }, MODEL.stories1)
+  const figures = found.steps.map(
+    ({ asked, ms, answered }) => `to ${asked} in ${ms.toFixed(0)} ms, ${answered} answered`,
+  )
+  console.log(`${figures.join('; ')}; ${found.numRight} in all`)
   expect(found.failures).toEqual([])
   expect(found.numRight).toBeGreaterThan(20)
-  expect(found.steps[0]).toEqual({ asked: 2, states: ['ready', 'ready'] })
-  expect(found.steps[2]).toEqual({ asked: 1, states: ['ready'] })
+  expect(found.steps[0]).toMatchObject({ asked: 2, states: ['ready', 'ready'] })
+  expect(found.steps[2]).toMatchObject({ asked: 1, states: ['ready'] })
   expect(found.health.models).toMatchObject([{ wanted: 1, replicas: [{ state: 'ready', requests: 0 }] }])
 })
 
@@ -115,18 +121,68 @@ test('a model that nobody asks for goes, and the next request brings it back wit
   await expect.poll(state).toMatchObject({ state: 'asleep' })
 })
 
-test('a range of replicas follows the number of requests', async ({ page }) => {
+test('a range of replicas follows the number of requests, as far as the memory budget goes', async ({
+  page,
+}) => {
   const found = await page.evaluate(async (url) => {
-    const client = await window.tabserve.createClient()
-    await client.load(url, { replicas: { min: 1, max: 2 }, maxRunning: 2 })
-    const before = (await client.health()).models[0]?.wanted
-    const requests = Array.from({ length: 6 }, () =>
-      client.generate({ model: 'stories', prompt: 'Once', maxTokens: 200, ignoreEos: true }),
-    )
-    await Promise.all(requests)
-    return { before, during: (await client.health()).models[0]?.wanted }
+    const crowd = async (options: object) => {
+      const client = await window.tabserve.createClient(options)
+      const {
+        kvBytes,
+        heapBytes = 0,
+        manifest,
+      } = await client.load(url, {
+        replicas: { min: 1, max: 2 },
+        maxRunning: 2,
+      })
+      const before = (await client.health()).models[0]?.wanted
+      const requests = Array.from({ length: 6 }, () =>
+        client.generate({ model: 'stories', prompt: 'Once', maxTokens: 200, ignoreEos: true }),
+      )
+      await Promise.all(requests)
+      const during = (await client.health()).models[0]?.wanted
+      client.dispose()
+      const bytes = kvBytes + manifest.files.reduce((sum, file) => sum + file.bytes, 0)
+      return { before, during, bytes: Math.max(heapBytes, bytes) }
+    }
+    const free = await crowd({})
+    return { free, tight: await crowd({ memoryBudgetBytes: 1.5 * free.bytes }) }
   }, MODEL.stories1)
-  expect(found).toEqual({ before: 1, during: 2 })
+  expect(found.free).toMatchObject({ before: 1, during: 2 })
+  expect(found.tight).toMatchObject({ before: 1, during: 1 })
+})
+
+test('replicas left to the machine are measured once, as many as win, and describe says why', async ({
+  page,
+}) => {
+  const load = () =>
+    page.evaluate(async (url) => {
+      const client = (window.client = await window.tabserve.createClient())
+      const { split, load } = await client.load(url, { replicas: 'auto' })
+      const { text } = await client.generate({ model: 'stories', prompt: 'Once', maxTokens: 5 })
+      const [health] = (await client.health()).models
+      const described = (await client.describe('stories')).split
+      const { generatedTokens } = await client.stats('stories')
+      client.dispose()
+      return { split, load, text, health, described, generatedTokens, cores: navigator.hardwareConcurrency }
+    }, MODEL.stories1)
+  const first = await load()
+  const { split, health } = first
+  console.log(split?.reason)
+  expect(first.described).toEqual(split)
+  expect(health?.replicas).toEqual(
+    Array.from({ length: split?.replicas ?? 0 }, () => expect.objectContaining({ threads: split?.threads })),
+  )
+  expect(first.load.networkBytes).toBeGreaterThan(0)
+  expect(first.generatedTokens).toBe(5) // what was measured is not counted
+  if (first.cores === 1) return expect(split?.by).toBe('facts')
+  expect(split?.by).toBe('measured')
+  for (const { tokensPerSecond } of split!.candidates) expect(tokensPerSecond).toBeGreaterThan(0)
+  const [alone, ...others] = split!.candidates.map(({ tokensPerSecond }) => tokensPerSecond!)
+  if (split!.replicas > 1) expect(Math.max(...others)).toBeGreaterThanOrEqual(1.05 * alone!)
+  const second = await load()
+  expect(second.split).toEqual({ ...split, by: 'kept' })
+  expect(second.text).not.toBe('')
 })
 
 test('a request that waits for a worker can be cancelled and keeps its deadline', async ({ page }) => {

@@ -277,6 +277,15 @@ test.describe('a fallback to a server', () => {
     })
     expect(alone).toBe('local')
     expect(server.received).toHaveLength(4)
+    const reported = await page.evaluate(async () => {
+      const metrics = await window.client.metrics()
+      const counted = metrics.find(({ name }) => name === 'tabserve:remote_requests')
+      return { reports: window.client.remoteReports(), samples: counted?.samples }
+    })
+    expect(reported).toMatchObject({
+      reports: [{ alias: 'chat', model: 'big', requests: 4, errors: 0, reasons: { overload: 4 } }],
+      samples: [{ labels: { alias: 'chat', reason: 'overload' }, value: 4 }],
+    })
   })
 
   test('a model too large for the budget, or that this device cannot run, is answered for by the server', async ({
@@ -326,7 +335,9 @@ async function start(
         ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }),
         ...(assets === undefined
           ? {}
-          : { assets: { ...onnxruntime, webgpu, kernels, grammar: gone, converter: gone } }),
+          : {
+              assets: { ...onnxruntime, webgpu, kernels, grammar: gone, converter: gone, transformers: gone },
+            }),
       })
       await window.client.register(url)
       for (const version of versions) await window.client.load(`stories@${version}`, load)

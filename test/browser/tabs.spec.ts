@@ -1,14 +1,12 @@
+import { rm } from 'node:fs/promises'
+import { join as joinPath } from 'node:path'
 import type { BrowserContext, Page } from 'playwright/test'
-import { MODEL, expect, test } from './fixtures.ts'
+import { makeRandomModel } from '../../packages/convert/src/index.ts'
+import { SHAPE_15M } from '../../packages/dev/src/bench/shapes.ts'
+import { pageMemory } from '../../packages/dev/src/browser-memory.ts'
+import { MODEL, beginStreams, endStreams, expect, test } from './fixtures.ts'
 
 const REQUEST = { model: 'stories@1', prompt: 'Once upon a time', temperature: 0, ignoreEos: true }
-
-declare global {
-  interface Window {
-    /** What the streams of `beginStreams` have said, when, and that they ended. */
-    streams: { text: string; readonly at: number[]; done: Promise<void> }[]
-  }
-}
 
 test('three tabs share one worker and one copy of the weights, and all stream', async ({ context, site }) => {
   const tabs = await openTabs(context, site.url, 3)
@@ -33,6 +31,42 @@ test('three tabs share one worker and one copy of the weights, and all stream', 
     expect(models).toMatchObject([{ id: 'stories@1', replicas: [{ state: 'ready' }] }])
 })
 
+test('three tabs that share hold the weights once, three that do not hold them three times', async ({
+  context,
+  site,
+}) => {
+  test.skip(pageMemory() === undefined, 'this system does not tell how much memory a process holds')
+  test.slow() // seven times 61 MB
+  const name = 'tabs-memory'
+  const out = joinPath(import.meta.dirname, '../../dist/fixtures', name)
+  await rm(out, { recursive: true, force: true })
+  const options = { shape: SHAPE_15M, contextLength: 64, weights: 'fp32', version: '1' } as const
+  const { manifest } = await makeRandomModel({ ...options, out, name })
+  const weights = manifest.files.find(({ path }) => path.endsWith('.data'))!.bytes
+  /** What the first tab and all three hold, beyond what they hold without the model, and what each says. */
+  const held = async (share: boolean) => {
+    const tabs = await openTabs(context, site.url, 3, undefined, share)
+    const grown: number[] = []
+    const texts: string[] = []
+    const before = await settledMemory()
+    for (const [index, tab] of tabs.entries()) {
+      texts.push(await tab.evaluate(loadAndAsk, { url: `/fixtures/${name}/`, name }))
+      if (index !== 1) grown.push((await settledMemory()) - before)
+    }
+    for (const tab of tabs) await tab.close()
+    const [one = NaN, three = NaN] = grown
+    return { one, three, texts }
+  }
+  const [shared, alone] = [await held(true), await held(false)]
+  expect(new Set([...shared.texts, ...alone.texts]).size).toBe(1)
+  const [ofWeights, ...figures] = [weights, shared.one, shared.three, alone.one, alone.three].map((bytes) =>
+    (bytes / 1e6).toFixed(0),
+  )
+  console.log(`weights ${ofWeights} MB; one and three sharing, one and three alone: ${figures.join(', ')} MB`)
+  expect(shared.three - shared.one).toBeLessThan(0.7 * weights)
+  expect(alone.three - alone.one).toBeGreaterThan(1.6 * weights)
+})
+
 test('when the leading tab closes in the middle of their streams the others finish with the same text', async ({
   context,
   site,
@@ -44,7 +78,7 @@ test('when the leading tab closes in the middle of their streams the others fini
     async (request) => (await window.client.generate({ ...request, maxTokens: 480 })).text,
     REQUEST,
   )
-  await Promise.all(others.map((tab) => beginStreams(tab, 8, 480)))
+  await Promise.all(others.map((tab) => beginStreams(tab, { ...REQUEST, maxTokens: 480 }, 8)))
   await Promise.all(
     others.map((tab) => tab.waitForFunction(() => window.streams.some(({ text }) => text !== ''))),
   )
@@ -65,7 +99,7 @@ test('when the leading tab closes in the middle of their streams the others fini
 test('a tab that closes leaves nothing running', async ({ context, site }) => {
   const [leader, follower] = (await openTabs(context, site.url, 2)) as [Page, Page]
   await load(follower)
-  await beginStreams(follower, 8, 480)
+  await beginStreams(follower, { ...REQUEST, maxTokens: 480 }, 8)
   await follower.waitForFunction(() => window.streams.some(({ text }) => text !== ''))
   await follower.close()
   const stats = () => leader.evaluate(async () => window.client.stats('stories'))
@@ -102,6 +136,38 @@ test('a leading tab that does not answer loses the engine, and follows when it w
   await expect.poll(() => leader.workers().length).toBe(0)
 })
 
+test('a model that one tab puts to sleep sleeps for all, also when the leading tab closes, until one of them wakes it', async ({
+  context,
+  site,
+}) => {
+  const [leader, follower, other] = (await openTabs(context, site.url, 3)) as [Page, Page, Page]
+  await load(leader)
+  const ask = (tab: Page) =>
+    tab.evaluate(
+      async (request) => (await window.client.generate({ ...request, maxTokens: 100 })).text,
+      REQUEST,
+    )
+  const whole = await ask(follower)
+  await leader.evaluate(() => window.client.sleep('stories@1'))
+  const waiting = ask(follower)
+  const state = (tab: Page) =>
+    tab.evaluate(async () => {
+      // Between two leaders nobody answers.
+      const [model] = (await window.client.health().catch(() => ({ models: [] }))).models
+      return { state: model?.state, sleep: model?.sleep, waiting: model?.waiting }
+    })
+  const sleep = { level: 1, arriving: 'wait' }
+  await expect.poll(() => state(other)).toEqual({ state: 'asleep', sleep, waiting: 1 })
+  await leader.close()
+  // The next leader has no worker for it, and starts none.
+  await expect
+    .poll(() => state(other))
+    .toEqual({ state: 'asleep', sleep: { ...sleep, level: 2 }, waiting: 1 })
+  await other.evaluate(() => window.client.wake('stories@1'))
+  expect(await waiting).toBe(whole)
+  expect(await ask(other)).toBe(whole)
+})
+
 test('a model goes when the last tab that loaded it unloads it, and what is forgotten stays so', async ({
   context,
   site,
@@ -118,6 +184,27 @@ test('a model goes when the last tab that loaded it unloads it, and what is forg
   await follower.evaluate(() => window.client.dispose())
   await join(follower)
   expect(await list(follower)).toEqual([])
+})
+
+test('a memory budget counts what other tabs have loaded', async ({ context, site }) => {
+  const [leader, follower] = (await openTabs(context, site.url, 2)) as [Page, Page]
+  await load(leader)
+  const code = await follower.evaluate(
+    async ({ loaded, more }) => {
+      const { kvBytes, heapBytes = 0, manifest } = await window.client.describe('stories@1')
+      const bytes = Math.max(heapBytes, kvBytes + manifest.files.reduce((sum, { bytes }) => sum + bytes, 0))
+      window.client.dispose()
+      window.client = await window.tabserve.createClient({ share: true, memoryBudgetBytes: bytes + 1e6 })
+      await window.client.load(loaded) // it is there, and counts once
+      return window.client.load(more).then(
+        () => 'loaded',
+        ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
+      )
+    },
+    { loaded: MODEL.stories1, more: MODEL.stories2 },
+  )
+  expect(code).toMatch(/^memory: .* beside \d+ MB of stories@1/)
+  expect(await leader.evaluate(async () => (await window.client.list()).length)).toBe(1)
 })
 
 test('tabs that do not say so do not share', async ({ context, site }) => {
@@ -164,28 +251,20 @@ function load(tab: Page, maxRunning = 8): Promise<{ networkBytes: number }> {
   })
 }
 
-async function beginStreams(tab: Page, count: number, maxTokens: number): Promise<void> {
-  await tab.evaluate(
-    ({ request, count, maxTokens }) => {
-      window.streams = Array.from({ length: count }, () => {
-        const stream = { text: '', at: [] as number[], done: Promise.resolve() }
-        const read = async () => {
-          for await (const { text } of window.client.generate({ ...request, maxTokens })) {
-            stream.text += text
-            stream.at.push(Date.now())
-          }
-        }
-        stream.done = read()
-        stream.done.catch(() => {}) // whoever ends the streams hears of it
-        return stream
-      })
-    },
-    { request: REQUEST, count, maxTokens },
-  )
+/** What the browser's pages hold, once that grows no more. */
+async function settledMemory(): Promise<number> {
+  let last = Infinity
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    const now = pageMemory() ?? NaN
+    if (Math.abs(now - last) < 2e6) return now
+    last = now
+  }
 }
 
-/** In the page: what the streams have said, and when, once they have ended. */
-async function endStreams(): Promise<{ text: string; at: readonly number[] }[]> {
-  await Promise.all(window.streams.map(({ done }) => done))
-  return window.streams.map(({ text, at }) => ({ text, at }))
+/** In the page: the model's answer, as tokens. */
+async function loadAndAsk({ url, name }: { url: string; name: string }): Promise<string> {
+  await window.client.load(url, { maxRunning: 1 })
+  const answer = window.client.generate({ model: name, promptTokens: [5, 6], temperature: 0, maxTokens: 8 })
+  return (await answer).tokens.join()
 }

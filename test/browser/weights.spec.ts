@@ -13,7 +13,7 @@ test('the second load needs no network and tells the same story', async ({ page 
   expect(first.info.load).toMatchObject({ storedBytes: 0 })
   expect(first.info.load.networkBytes).toBe(first.totalBytes)
   expect(first.sources).toEqual(['network'])
-  expect(first.phases).toEqual(['fetch', 'verify', 'create', 'warm-up'])
+  expect(first.phases).toEqual(['fetch', 'verify', 'create', 'device', 'warm-up'])
 
   await page.reload()
   await page.route(`**${MODEL.stories1}**`, (route) => route.abort())

@@ -105,7 +105,8 @@ export async function writeForeign(
   }
 }
 
-function inlined(model: Uint8Array, data: Uint8Array): Uint8Array {
+/** A graph with the weights of its external data within it. */
+export function inlined(model: Uint8Array, data: Uint8Array): Uint8Array {
   const decoded = onnxModel.decode(model) as ModelProto
   const initializer = decoded.graph.initializer.map(({ externalData = [], dataLocation, ...tensor }) => {
     if (externalData.length === 0) return tensor

@@ -14,7 +14,7 @@ const KINDS = {
 }
 
 for (const [name, kind] of Object.entries(KINDS)) {
-  test(`${name}: ten thousand random submits, aborts, forks and evictions: no leak, no KV in two hands, one last word each`, async () => {
+  test(`${name}: ten thousand random submits, aborts, forks and evictions: no leak, no KV in two hands, sessions whole, one last word each`, async () => {
     const random = new Random(42)
     const below = (limit: number) => Math.floor(random.next() * limit)
     const { engine, runner } = startEngine(
@@ -28,9 +28,11 @@ for (const [name, kind] of Object.entries(KINDS)) {
     const live = new Map<RequestEvent[], Cancel>()
     const problems: string[] = []
     const seen: number[][] = []
+    const texts = new Map<string, number[]>()
     let numAsked = 0
     let numRefused = 0
     let numCompared = 0
+    let numRead = 0
 
     function ask(): void {
       const system = systems[below(systems.length)] ?? []
@@ -40,13 +42,14 @@ for (const [name, kind] of Object.entries(KINDS)) {
         ...begin.slice(0, below(begin.length + 1)),
         ...Array.from({ length: 1 + below(20) }, () => below(64)),
       ]
-      const maxTokens = 1 + below(20)
+      const maxTokens = below(21)
       const n = random.next() < 0.1 ? 1 + below(4) : 1
       const events: RequestEvent[] = []
       const asked = {
         tokens,
         maxTokens,
         n,
+        ...(n === 1 && random.next() < 0.4 ? { session: `session ${below(4)}` } : {}),
         priority: below(3),
         preempt: random.next() < 0.2,
         cacheSalt: random.next() < 0.1 ? 'salt' : '',
@@ -60,7 +63,7 @@ for (const [name, kind] of Object.entries(KINDS)) {
           if (events.at(-1) !== undefined && events.at(-1)?.type !== 'delta')
             problems.push('a word after the last one')
           events.push(event)
-          if (event.type === 'delta') return
+          if (event.type === 'delta' || event.type === 'result') return
           live.delete(events)
           if (event.type === 'error') {
             if (event.error.code !== 'timeout' && event.error.message !== 'the pass failed')
@@ -76,6 +79,7 @@ for (const [name, kind] of Object.entries(KINDS)) {
             numCompared += found.length
           }
           seen.push([...tokens, ...tokensOf(events)])
+          if ('session' in asked) texts.set(asked.session, [...tokens, ...tokensOf(events)])
           if (seen.length > 30) seen.shift()
         })
         live.set(events, cancel)
@@ -85,6 +89,26 @@ for (const [name, kind] of Object.entries(KINDS)) {
       }
     }
 
+    /** What a session keeps goes to another, or comes back from a copy of a text that was read somewhere. */
+    async function move(): Promise<void> {
+      const [from, to] = [`session ${below(4)}`, `session ${below(4)}`]
+      const dice = random.next()
+      if (dice < 0.3) return engine.shareSession(from, to)
+      if (dice < 0.4) return engine.releaseSession(from)
+      const tokens = seen[below(seen.length || 1)] ?? []
+      if (dice < 0.6 && tokens.length > 0) {
+        const bytes = new Uint8Array(Int32Array.from(tokens).buffer)
+        return engine.writeSession(to, '', { tokens, layout: engine.kvLayout, bytes })
+      }
+      const text = texts.get(from) ?? []
+      const read = await engine.readSession(from, text)
+      if (read === undefined) return
+      numRead++
+      const found = [...new Int32Array(read.bytes.buffer)]
+      if (found.join() !== text.slice(0, read.tokens.length).join())
+        problems.push('KV of another text was read')
+    }
+
     for (let operation = 0; operation < OPERATIONS; operation++) {
       const dice = random.next()
       // Busy and quiet times: a draft needs an answer that is alone.
@@ -92,6 +116,7 @@ for (const [name, kind] of Object.entries(KINDS)) {
       else if (dice > 0.3 && dice < 0.36) [...live.values()][below(live.size || 1)]?.()
       else if (dice > 0.36 && dice < 0.362) engine.resetPrefixCache()
       else if (dice > 0.362 && dice < 0.364) runner.failAt = runner.steps.length + 1
+      else if (dice > 0.364 && dice < 0.4) void move()
       else await new Promise((resolve) => setImmediate(resolve))
       engine.check()
     }
@@ -112,6 +137,7 @@ for (const [name, kind] of Object.entries(KINDS)) {
     // The fuzz is worth something only if it went everywhere.
     expect(numAsked).toBeGreaterThan(2000)
     expect(numCompared).toBeGreaterThan(5000)
+    expect(numRead).toBeGreaterThan(2)
     for (const count of [
       finished.length,
       finished.abort,

@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'playwright/test'
-import { manifestProblem } from '@tabserve/protocol'
+import { manifestProblem, modelIndexProblem } from '@tabserve/protocol'
 import { parseCommand } from '../../packages/convert/src/command-line.ts'
-import { UsageError, inspectModel, makeRandomModel } from '../../packages/convert/src/index.ts'
+import { UsageError, inspectModel, makeRandomModel, writeIndex } from '../../packages/convert/src/index.ts'
 import { FIXTURE, checkpointBytes, tokenizerBytes } from '../../packages/convert/test/checkpoint-fixture.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
+const STORIES = join(ROOT, 'models/stories')
 const SHAPE = { hiddenSize: 32, layers: 2, heads: 2, kvHeads: 1, hiddenDim: 64, vocabSize: 300 }
 
 let folder = ''
@@ -93,6 +94,8 @@ test('a wrong command line is a usage error that says what is wrong', () => {
       '--seed must',
     ],
     [['inspect', folder, '--loud'], '--loud'],
+    [['index', folder, '--all', '--latest', '2'], 'one of'],
+    [['index', folder, '--latest', '0'], '--latest must'],
   ] as const) {
     expect(() => parseCommand(args), args.join(' ')).toThrow(UsageError)
     expect(() => parseCommand(args)).toThrow(message)
@@ -108,6 +111,54 @@ test('the exit code is 2 with the usage for a wrong command line, 1 with one lin
   expect(impossible.error.trim().split('\n')).toEqual([
     expect.stringContaining('manifest.json cannot be read'),
   ])
+})
+
+/** `stories` as it is bundled, its manifests only, below `folder`. */
+async function copyManifests(): Promise<void> {
+  for (const version of ['v1', 'v2']) {
+    await mkdir(join(folder, version))
+    await copyFile(join(STORIES, version, 'manifest.json'), join(folder, version, 'manifest.json'))
+  }
+}
+
+test('index lists the versions of a model: of the bundled one as its own index does, which keeps its policy', async () => {
+  await copyManifests()
+  await mkdir(join(folder, 'recipe')) // no model
+  const { code, out } = await convert('index', folder, '--all')
+  expect(code).toBe(0)
+  expect(out).toContain('stories')
+  expect(out).toContain('versions 1 (1.2 MiB), 2 (3.3 MiB)')
+  const bundled = await readFile(join(STORIES, 'index.json'), 'utf8')
+  expect(await readFile(join(folder, 'index.json'), 'utf8')).toBe(bundled)
+  const manifest = JSON.parse(await readFile(join(folder, 'v2/manifest.json'), 'utf8')) as object
+  await mkdir(join(folder, '10'))
+  await writeFile(join(folder, '10/manifest.json'), JSON.stringify({ ...manifest, version: '10' }))
+  const index = await writeIndex(folder)
+  expect(modelIndexProblem(index)).toBeUndefined()
+  expect(index).toMatchObject({ name: 'stories', versionPolicy: { all: {} } })
+  expect(index.versions.map(({ version, path }) => [version, path])).toEqual([
+    ['1', 'v1/'],
+    ['2', 'v2/'],
+    ['10', undefined],
+  ])
+  const { versionPolicy } = await writeIndex(folder, { specific: { versions: ['2', '10'] } })
+  expect(versionPolicy).toEqual({ specific: { versions: ['2', '10'] } })
+})
+
+test('index refuses a folder without models, with two, with one twice, and versions that are no numbers', async () => {
+  await expect(writeIndex(folder)).rejects.toThrow('no folder')
+  await copyManifests()
+  const path = join(folder, 'v2/manifest.json')
+  const manifest = JSON.parse(await readFile(path, 'utf8')) as object
+  for (const [change, words] of [
+    [{ name: 'poems' }, 'stories and poems'],
+    [{ version: '1' }, 'version 1 is listed twice'],
+    [{ version: '1.5' }, 'whole numbers'],
+  ] as const) {
+    await writeFile(path, JSON.stringify({ ...manifest, ...change }))
+    await expect(writeIndex(folder)).rejects.toThrow(words)
+  }
+  expect(await readdir(folder)).not.toContain('index.json')
 })
 
 test('the same random model has the same bytes, another seed has others', async () => {

@@ -51,6 +51,7 @@ test("OpenAI's names and vLLM's become ours, and null is as good as absent", asy
   expect(client.asked[0]?.options).toEqual({
     model: 'm',
     messages: [{ role: 'system', content: 'be brief' }],
+    separateReasoning: true,
     maxTokens: 5,
     topP: 0.5,
     logitBias: { 3: -100 },
@@ -178,12 +179,15 @@ const UNSUPPORTED = [
   ['chat', { model: 'm', messages: MESSAGES, response_format: { type: 'grammar' } }, 'response_format'],
   ['chat', { model: 'm', messages: MESSAGES, audio: {} }, 'audio'],
   ['chat', { model: 'm', messages: MESSAGES, anything: 1 }, 'anything'],
-  ['chat', { model: 'm', messages: [{ role: 'tool', content: 'a' }] }, 'messages[0].role'],
+  ['chat', { model: 'm', messages: [{ role: 'function', content: 'a' }] }, 'messages[0].role'],
   ['completions', { model: 'm', prompt: 'a', suffix: 'b' }, 'suffix'],
   ['completions', { model: 'm', prompt: 'a', best_of: 3 }, 'best_of'],
   ['responses', { model: 'm', input: 'a', previous_response_id: 'x' }, 'previous_response_id'],
-  ['responses', { model: 'm', input: [{ type: 'function_call_output' }] }, 'input[0]'],
-  ['responses', { model: 'm', input: 'a', text: { format: { type: 'json_schema' } } }, 'text'],
+  ['responses', { model: 'm', input: [{ type: 'item_reference', id: 'x' }] }, 'input[0]'],
+  ['responses', { model: 'm', input: 'a', text: { format: { type: 'grammar' } } }, 'text.format'],
+  ['responses', { model: 'm', input: 'a', text: { verbosity: 'low' } }, 'text.verbosity'],
+  ['chat', { model: 'm', messages: MESSAGES, tools: [{ type: 'custom', custom: {} }] }, 'tools[0].type'],
+  ['responses', { model: 'm', input: 'a', tools: [{ type: 'web_search' }] }, 'tools[0].type'],
 ] as const
 
 for (const [endpoint, body, param] of UNSUPPORTED) {

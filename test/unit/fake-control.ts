@@ -1,7 +1,11 @@
 import type { AskRemote } from '../../packages/client/src/control/dispatcher.ts'
 import { ControlPlane } from '../../packages/client/src/control/control-plane.ts'
-import type { ServedBy } from '../../packages/client/src/control/served-by.ts'
-import type { GenerateRequest, ModelIndex, RequestEvent } from '../../packages/protocol/src/index.ts'
+import type {
+  GenerateRequest,
+  ModelIndex,
+  RequestEvent,
+  ServedBy,
+} from '../../packages/protocol/src/index.ts'
 import { Random } from '../../packages/engine/src/random.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FakeHost } from './fake-host.ts'

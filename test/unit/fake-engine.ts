@@ -1,5 +1,7 @@
 import type { GenerateRequest, RequestEvent } from '../../packages/protocol/src/index.ts'
 import { Engine } from '../../packages/engine/src/engine.ts'
+import type { Observer } from '../../packages/engine/src/observer.ts'
+import { NO_OBSERVER } from '../../packages/engine/src/observer.ts'
 import type { Prompt } from '../../packages/engine/src/engine.ts'
 import type { Capabilities } from '../../packages/engine/src/model-runner.ts'
 import type { SchedulerOptions } from '../../packages/engine/src/step-policy.ts'
@@ -17,6 +19,7 @@ export function startEngine(
   capabilities: Partial<Capabilities> = {},
   options: Partial<SchedulerOptions> = {},
   replaceRunner: (loss: Error) => Promise<FakeRunner> = (loss) => Promise.reject(loss),
+  observer: Observer = NO_OBSERVER,
 ) {
   const runner = new FakeRunner(capabilities)
   const engine = new Engine(
@@ -32,6 +35,7 @@ export function startEngine(
         runner.clock += ms
       },
       randomSeed: () => 1,
+      observer,
     },
     { maxWaiting: 1000, targetGapMs: 100, speculation: 'off', ...options },
   )
@@ -50,9 +54,10 @@ export function startEngine(
   return { runner, engine, ask, settled }
 }
 
-export function prompt({ tokens, eos = false, resume, ...options }: Asked): Prompt {
+export function prompt({ tokens, eos = false, resume, requestId = '', ...options }: Asked): Prompt {
   const request = { temperature: 0, ignoreEos: !eos, ...options }
   return {
+    id: requestId,
     tokens,
     sampling: resolveSampling(request, VOCAB),
     scheduling: resolveScheduling(request),

@@ -2,8 +2,10 @@ import type { HostLoadOptions, HostSource, ModelHost } from '../../packages/clie
 import type {
   ErrorCode,
   GenerateRequest,
+  HeldModel,
   ModelInfo,
   RequestEvent,
+  SleepOptions,
 } from '../../packages/protocol/src/index.ts'
 import { EngineError } from '../../packages/protocol/src/index.ts'
 import type { FakeClock } from './fake-clock.ts'
@@ -44,6 +46,8 @@ export class FakeHost implements ModelHost {
   readonly #clock: FakeClock
   readonly #behaviours = new Map<string, Behaviour>()
   readonly #loaded = new Map<string, Set<(event: RequestEvent) => void>>()
+  readonly #replicas = new Map<string, HeldModel['scaling']['replicas']>()
+  readonly #sleeping = new Map<string, SleepOptions | undefined>()
 
   constructor(clock: FakeClock) {
     this.#clock = clock
@@ -60,7 +64,7 @@ export class FakeHost implements ModelHost {
     return [...this.#loaded.keys()]
   }
 
-  async load({ url }: HostSource, { signal }: HostLoadOptions): Promise<ModelInfo> {
+  async load({ url }: HostSource, { signal, replicas }: HostLoadOptions): Promise<ModelInfo> {
     const id = idOf(url)
     this.calls.push(`load ${id}`)
     const { loadMs, loadError } = this.behave(id)
@@ -71,7 +75,8 @@ export class FakeHost implements ModelHost {
     if (signal?.aborted === true) throw new EngineError('aborted', 'The load was stopped.')
     if (loadError !== undefined) throw new EngineError(loadError, `${id} does not load.`)
     this.#loaded.set(id, this.#loaded.get(id) ?? new Set())
-    return this.#info(id, url)
+    this.#replicas.set(id, replicas === 'auto' ? 1 : replicas)
+    return fakeInfo(id, this.behave(id), url)
   }
 
   unload(id: string): Promise<void> {
@@ -113,61 +118,92 @@ export class FakeHost implements ModelHost {
     return () => end(finished('abort', numSaid))
   }
 
+  /** As the hub does when a page scales a model. */
+  scale(id: string, replicas: number): void {
+    if (!this.#loaded.has(id)) throw new Error(`${id} was scaled before it was loaded`)
+    this.#replicas.set(id, replicas)
+  }
+
+  /** As the hub does when a page puts a model to sleep, or, with `undefined`, wakes it. */
+  putToSleep(id: string, sleep: SleepOptions | undefined): void {
+    this.#sleeping.set(id, sleep)
+  }
+
+  held(): Promise<readonly HeldModel[]> {
+    return Promise.resolve(
+      this.loaded.map((id) => {
+        const url = `https://models.test/${id.replace('@', '/')}/`
+        const replicas = this.#replicas.get(id)
+        const sleep = this.#sleeping.get(id)
+        return {
+          info: fakeInfo(id, this.behave(id), url),
+          request: { url },
+          scaling: replicas === undefined ? {} : { replicas },
+          ...(sleep === undefined ? {} : { sleep }),
+        }
+      }),
+    )
+  }
+
   folderBytes({ url }: HostSource): Promise<number> {
     return Promise.resolve(this.behave(idOf(url)).fileBytes)
   }
+}
 
-  #info(id: string, url: string): ModelInfo {
-    const [name = '', version = ''] = id.split('@')
-    const { fileBytes, kvBytes } = this.behave(id)
-    return {
-      id,
-      url,
-      manifest: {
-        format: 'tabserve-model',
-        formatVersion: 1,
-        name,
-        version,
-        task: 'generate',
-        parameters: 1,
-        graph: {
-          kind: 'decoder-gqa',
-          architecture: 'fake',
-          file: 'model.onnx',
-          externalData: 'model.onnx.data',
-          weights: 'fp32',
-          layers: 1,
-          heads: 1,
-          kvHeads: 1,
-          headDim: 1,
-          hiddenSize: 1,
-          vocabSize: 1,
-          contextLength: 1,
-        },
-        tokenizer: { file: 'tokenizer.json', config: 'config.json', eosTokenIds: [], addBos: false },
-        files: [{ path: 'model.onnx', bytes: fileBytes, sha256: '' }],
+/** What a model says of itself. @param id `name@version` */
+export function fakeInfo(
+  id: string,
+  { fileBytes, kvBytes }: Pick<Behaviour, 'fileBytes' | 'kvBytes'>,
+  url = `https://models.test/${id.replace('@', '/')}/`,
+): ModelInfo {
+  const [name = '', version = ''] = id.split('@')
+  return {
+    id,
+    url,
+    manifest: {
+      format: 'tabserve-model',
+      formatVersion: 1,
+      name,
+      version,
+      task: 'generate',
+      parameters: 1,
+      graph: {
+        kind: 'decoder-gqa',
+        architecture: 'fake',
+        file: 'model.onnx',
+        externalData: 'model.onnx.data',
+        weights: 'fp32',
+        layers: 1,
+        heads: 1,
+        kvHeads: 1,
+        headDim: 1,
+        hiddenSize: 1,
+        vocabSize: 1,
+        contextLength: 1,
       },
-      runner: 'public',
-      choice: {
-        device: 'wasm',
-        reason: 'asked',
-        by: 'asked',
-        facts: {
-          gpu: { missing: 'nobody asked for it' },
-          cores: 1,
-          threads: 1,
-          crossOriginIsolated: true,
-          memoryGb: undefined,
-        },
+      tokenizer: { file: 'tokenizer.json', config: 'config.json', eosTokenIds: [], addBos: false },
+      files: [{ path: 'model.onnx', bytes: fileBytes, sha256: '' }],
+    },
+    runner: 'public',
+    choice: {
+      device: 'wasm',
+      reason: 'asked',
+      by: 'asked',
+      facts: {
+        gpu: { missing: 'nobody asked for it' },
+        cores: 1,
+        threads: 1,
+        crossOriginIsolated: true,
+        memoryGb: undefined,
       },
-      threads: 1,
-      contextLength: 1,
-      maxRunning: 1,
-      kvBytes,
-      kvType: 'float32',
-      hasChatTemplate: false,
-      load: { networkBytes: 0, storedBytes: 0, localBytes: 0, fetchMs: 0, createMs: 0, warmupMs: 0 },
-    }
+    },
+    threads: 1,
+    contextLength: 1,
+    maxRunning: 1,
+    kvBytes,
+    kvType: 'float32',
+    hasChatTemplate: false,
+    load: { networkBytes: 0, storedBytes: 0, localBytes: 0, fetchMs: 0, hashMs: 0, createMs: 0, warmupMs: 0 },
   }
 }
 

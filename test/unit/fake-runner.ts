@@ -2,6 +2,7 @@ import { EngineError } from '../../packages/protocol/src/index.ts'
 import type {
   Capabilities,
   KvCopy,
+  KvPlace,
   Logits,
   ModelRunner,
   Run,
@@ -71,6 +72,22 @@ export class FakeRunner implements ModelRunner {
     if (this.failCopies) throw new Error('the copy failed')
     for (const copy of copies) this.#memory.copy(copy)
     this.copies.push(...copies)
+  }
+
+  get kvLayout(): string {
+    return this.capabilities.paged === undefined ? 'fake rows' : 'fake blocks'
+  }
+
+  /** The tokens themselves, four bytes each. Throws where what is read was never computed. */
+  async readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    if (this.loseAt <= this.steps.length) throw new EngineError('device_lost', 'the device is gone')
+    return new Uint8Array(Int32Array.from(this.#memory.read(place, numTokens)).buffer)
+  }
+
+  async writeKv(kv: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (bytes.byteLength !== 4 * numTokens) throw new Error('KV of another length')
+    const tokens = new Int32Array(bytes.slice().buffer)
+    this.#memory.write({ kv, from: 0, tokens, wantLogits: 'none', top: 0 }, tokens.length)
   }
 
   async dispose(): Promise<void> {

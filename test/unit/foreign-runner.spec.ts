@@ -7,6 +7,7 @@ import { SHARED_ABSENT, shared } from '../../packages/convert/test/shared.ts'
 import type { ModelRunner, Run } from '../../packages/engine/src/model-runner.ts'
 import type { ChosenRunner } from '../../packages/runtime/src/backend/chosen-runner.ts'
 import { openExport, openForeignDecoder } from '../foreign/node-device.ts'
+import { checkKvBytes } from '../conformance/kv-bytes.ts'
 import type { ForeignOptions } from '../foreign/write-foreign.ts'
 import { exportForeign } from '../foreign/write-foreign.ts'
 import { ReferenceDecoder } from '../reference/decoder.ts'
@@ -61,6 +62,16 @@ test('caches and logits of halves stay close to the reference', async () => {
     expect(chosen.runner.kvBytes).toBe(other.runner.kvBytes / 2)
   }
 })
+
+for (const style of STYLES)
+  for (const dtype of ['float32', 'float16'] as const)
+    test(`${style}, ${dtype}: KV goes from one session to another as bytes, and the text goes on`, async () => {
+      const openOne = async () => (await openForeignDecoder(SPEC, { ...PLAIN, style, dtype })).runner
+      const [first, second] = [await openOne(), await openOne()]
+      // A beginning is read in chunks of another length there.
+      await checkKvBytes(first, second, dtype === 'float32' ? 1e-5 : 0.03)
+      await Promise.all([first.dispose(), second.dispose()])
+    })
 
 test('rows that are copied, swapped and rolled back go on as the ones they came from', async () => {
   for (const style of STYLES) {

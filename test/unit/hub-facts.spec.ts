@@ -176,7 +176,9 @@ test('a chat template in a file of its own counts in place of the one in the con
     const config = Buffer.from(JSON.stringify({ chat_template }))
     const spec = { file: '', config: '', eosTokenIds: [2], addBos: false }
     const template = own === undefined ? undefined : Buffer.from(own)
-    return new Tokenizer(file, config, spec, template).renderChat([{ role: 'user', content: 'Hi' }])
+    return new Tokenizer(file, config, spec, template).renderChat({
+      messages: [{ role: 'user', content: 'Hi' }],
+    })
   }
   expect(render('old', 'new {{ messages[0].content }}')).toBe('new Hi')
   expect(render('old')).toBe('old')

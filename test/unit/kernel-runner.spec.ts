@@ -11,6 +11,7 @@ import type { DecoderGraph, TensorEntry, WeightForm } from '../../packages/proto
 import { kernelsProblem } from '../../packages/runtime/src/backend/kernels/kernel-coverage.ts'
 import { KernelRunner } from '../../packages/runtime/src/backend/kernels/kernel-runner.ts'
 import { Random } from '../conformance/kernels/random.ts'
+import { checkKvBytes } from '../conformance/kv-bytes.ts'
 import { ReferenceDecoder } from '../reference/decoder.ts'
 
 setFlagsFromString('--experimental-wasm-relaxed-simd')
@@ -196,6 +197,14 @@ test('a data file that ends early is bad_model; a graph without traits is not fo
   expect(kernelsProblem(graph)).toBeUndefined()
   expect(kernelsProblem(bare)).toBe('its manifest does not list its tensors')
 })
+
+for (const kvType of ['float32', 'float16', 'int8'] as const)
+  test(`KV as ${kvType} goes from one heap to another as bytes, and the text goes on to the bit`, async () => {
+    const openOne = () => open(llama(new Random(8)), 'q4', 'relaxed', { kvType })
+    const [first, second] = [await openOne(), await openOne()]
+    await checkKvBytes(first, second)
+    expect(first.kvLayout).toBe(`blocks of 16, ${kvType} [3, 2, keys and values, 16]`)
+  })
 
 /** Three layers, four heads on two, 64 wide. */
 function llama(random: Random): DecoderSpec {

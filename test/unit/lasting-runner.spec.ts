@@ -5,6 +5,7 @@ import { chooseByFacts } from '../../packages/runtime/src/backend/device-choice.
 import { problemOf, tryOut } from '../../packages/runtime/src/backend/self-test.ts'
 import { verdictOf } from '../../packages/runtime/src/backend/verdicts.ts'
 import { longestRightChunk } from '../../packages/runtime/src/backend/webgpu/chunk-check.ts'
+import { placementProblem } from '../../packages/runtime/src/backend/webgpu/placement-problem.ts'
 import { PROBE_GRAPH } from '../../packages/runtime/src/backend/ort-probe-graph.ts'
 import { LastingRunner } from '../../packages/runtime/src/tasks/lasting-runner.ts'
 import { FakeRunner } from './fake-runner.ts'
@@ -35,8 +36,8 @@ function lasting(failing: readonly string[] = []) {
   })
   const source = {
     now: () => now,
-    make: async (device: 'webgpu' | 'wasm') => {
-      made.push(device)
+    make: async (device: 'webgpu' | 'wasm', isTight: boolean) => {
+      made.push(isTight ? `${device}, smaller` : device)
       if (failing.includes(device)) throw new Error(`no ${device}`)
       return chosen(device === 'webgpu' ? 'webgpu' : 'kernels')
     },
@@ -52,6 +53,22 @@ test('three losses in a row bring the GPU back, the fourth the CPU, and the mode
   expect(made).toEqual(['webgpu', 'webgpu', 'webgpu', 'wasm'])
   expect(first.runner.disposed).toBe(true)
   expect(runner.facts).toMatchObject({ runner: 'kernels', choice: { device: 'wasm' } })
+})
+
+test('a GPU that ran out of memory comes back with less on it', async () => {
+  const { runner, made } = lasting()
+  const cause = new EngineError('memory', 'The GPU has no room.')
+  await runner.replace(new EngineError('device_lost', 'The GPU device is gone.', { cause }))
+  await runner.replace(LOSS)
+  expect(made).toEqual(['webgpu, smaller', 'webgpu'])
+})
+
+test('operators that ran on the CPU are named, and how often', () => {
+  expect(placementProblem({ numOnGpu: 4, onCpu: ['Shape'], unexpected: [] })).toBeUndefined()
+  const unexpected = ['MatMulInteger', 'MatMulInteger', 'QuantizeLinear']
+  expect(placementProblem({ numOnGpu: 4, onCpu: unexpected, unexpected })).toContain(
+    '2 MatMulInteger, 1 QuantizeLinear',
+  )
 })
 
 test('losses that are minutes apart are each the first', async () => {

@@ -3,6 +3,8 @@ import { systemClock } from '../../packages/client/src/control/clock.ts'
 import type { FallbackOptions } from '../../packages/client/src/control/fallback.ts'
 import { askRemote } from '../../packages/client/src/remote/remote-request.ts'
 import { serverSentData } from '../../packages/client/src/remote/server-sent-events.ts'
+import { prometheusText } from '../../packages/client/src/telemetry/prometheus.ts'
+import { remoteMetricsOf } from '../../packages/client/src/telemetry/remote-metrics.ts'
 import type { GenerateRequest, RequestEvent } from '../../packages/protocol/src/index.ts'
 import { FakeLlmServer } from '../fake-llm-server.ts'
 import { lastWords, startControl } from './fake-control.ts'
@@ -88,7 +90,8 @@ test('a prompt goes to completions, several answers come apart', async () => {
 })
 
 test('a prompt goes to KServe’s generate extension, with or without a version', async () => {
-  const events = await ask(kserve(), { prompt: 'Hi', maxTokens: 5 })
+  const sampling = { maxTokens: 5, temperature: 0.5, topK: 3, stop: ['x'], seed: 4, ignoreEos: true }
+  const events = await ask(kserve(), { prompt: 'Hi', ...sampling })
   expect(textOf(events)).toBe('Once upon a time')
   expect(events.at(-1)).toMatchObject({ type: 'finish', choices: [{ reason: 'stop' }] })
   await ask(kserve({ model: 'big@3' }), { prompt: 'Hi' })
@@ -96,7 +99,24 @@ test('a prompt goes to KServe’s generate extension, with or without a version'
     '/v2/models/big/generate_stream',
     '/v2/models/big/versions/3/generate_stream',
   ])
-  expect(server.received[0]?.body).toEqual({ text_input: 'Hi', parameters: { max_tokens: 5, stream: true } })
+  const parameters = { max_tokens: 5, temperature: 0.5, top_k: 3, stop: 'x', seed: 4, ignore_eos: true }
+  expect(server.received[0]?.body).toEqual({ text_input: 'Hi', parameters: { ...parameters, stream: true } })
+})
+
+test('what KServe’s servers refuse is told with their words, before the answer and in the middle', async () => {
+  server.behaviour.status = 500
+  const refused = await ask(kserve(), { prompt: 'Hi' })
+  expect(refused).toMatchObject([
+    { error: { code: 'backend_failed', message: expect.stringContaining('says no') } },
+  ])
+  Object.assign(server.behaviour, { status: 200, ending: 'fail' })
+  const failed = await ask(kserve(), { prompt: 'Hi' })
+  expect(failed.at(-1)).toMatchObject({ error: { message: 'The server failed: out of memory' } })
+  // Parameters that are no $parameter: the server would not understand them.
+  const wrong = await ask(kserve({ extraBody: { parameters: { stop: ['x', 'y'] } } }), { prompt: 'Hi' })
+  expect(wrong).toMatchObject([
+    { error: { code: 'bad_request', message: expect.stringContaining('parameter stop') } },
+  ])
 })
 
 test('headers are asked for before every request, and the body can be added to', async () => {
@@ -204,6 +224,34 @@ test('a full queue sends the request to the server, and the answer says so', asy
   expect(server.received).toHaveLength(1)
 })
 
+test('what a server has answered is reported by alias, server and reason, apart from the versions', async () => {
+  const { ask, host, clock, control } = await startWithFallback(openAi())
+  expect(control.remoteReports()).toEqual([])
+  host.behave('m@1', { failure: () => 'queue_full' })
+  const answered = [ask('chat'), ask('chat')]
+  await clock.advance(100)
+  for (const told of answered) await expect.poll(() => lastWords(told)).toMatchObject([{ type: 'finish' }])
+  server.behaviour.status = 500
+  const failed = ask('chat')
+  await clock.advance(100)
+  expect(control.remoteReports()).toMatchObject([{ inFlight: 1 }])
+  await expect.poll(() => lastWords(failed)).toMatchObject([{ type: 'error' }])
+  const reports = control.remoteReports()
+  expect(reports).toEqual([
+    {
+      ...{ alias: 'chat', model: 'big', url: `${url}/v1`, reasons: { overload: 3 } },
+      ...{ inFlight: 0, requests: 3, errors: 1 },
+      ttftMs: { p50: expect.any(Number), p95: expect.any(Number) },
+      interTokenMs: { p50: expect.any(Number), p95: expect.any(Number) },
+    },
+  ])
+  expect(control.reports()).toMatchObject([{ model: 'm@1', traffic: 'live', requests: 3, errors: 3 }, {}])
+  const text = prometheusText(remoteMetricsOf(reports))
+  const labels = `alias="chat",server="${url}/v1",model_name="big"`
+  expect(text).toContain(`tabserve:remote_requests_total{${labels},reason="overload"} 3\n`)
+  expect(text).toContain(`tabserve:remote_request_failure_total{${labels}} 1\n`)
+})
+
 test('a version that did not load here is answered for by the server, by the reason why', async () => {
   const { ask, host, clock, control } = await startWithFallback(openAi(), { model: 'm@2' })
   const reasons: unknown[] = []
@@ -225,6 +273,9 @@ const STAYS = [
   ['no condition is met', 'backend_failed', {}, {}],
   ['the condition is not one of those stated', 'queue_full', { on: ['model_too_large'] }, {}],
   ['the request means tokens of the local model', 'queue_full', {}, { promptTokens: [1] }],
+  ['the answer is held to a form', 'queue_full', {}, { structuredOutputs: { regex: 'a+' } }],
+  ['KServe’s protocol has no words for it', 'queue_full', { protocol: 'kserve' }, { stop: ['x', 'y'] }],
+  ['KServe’s protocol has no conversations', 'queue_full', { protocol: 'kserve' }, { messages: [] }],
   ['the download of the model failed', 'network', {}, {}],
 ] as const
 for (const [what, failure, change, request] of STAYS) {

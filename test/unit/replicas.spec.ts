@@ -6,8 +6,10 @@ import { PrefixHomes, beginningsOf } from '../../packages/client/src/hub/prefix-
 import { withoutWait } from '../../packages/client/src/hub/request-deadline.ts'
 import { refuseReplicasOnGpu, resolveScaling } from '../../packages/client/src/hub/resolve-scaling.ts'
 import { RestartPolicy } from '../../packages/client/src/hub/restart-policy.ts'
-import { emptyStats, sumStats } from '../../packages/client/src/hub/sum-stats.ts'
+import { Scaler } from '../../packages/client/src/hub/scaler.ts'
+import { countersOf, emptyStats, sumStats } from '../../packages/client/src/hub/sum-stats.ts'
 import { threadsPerReplica } from '../../packages/client/src/hub/threads.ts'
+import { resolveSleep } from '../../packages/protocol/src/index.ts'
 
 test('a request goes to the shortest queue, of equal ones to the first', () => {
   expect(chooseReplica([3, 1, 2])).toBe(1)
@@ -123,14 +125,50 @@ test('the figures of replicas are added', () => {
     rows: 6,
     kvUsage: 0.25,
     generatedTokens: 4,
-    blocks: { total: 4, used: 1, cached: 2, copied: 0 },
+    blocks: { total: 4, used: 1, cached: 2, copied: 0, stored: 5, evicted: 3 },
   }
   expect(sumStats(one, other)).toMatchObject({
     rows: 8,
     kvUsage: 0.3125,
     generatedTokens: 7,
-    blocks: { total: 4, used: 1, cached: 2, copied: 0 },
+    blocks: { total: 4, used: 1, cached: 2, copied: 0, stored: 5, evicted: 3 },
   })
+})
+
+test('what is left of the figures of a worker that is gone are its counters', () => {
+  const stats = {
+    ...emptyStats(),
+    running: 1,
+    waiting: 2,
+    rows: 3,
+    kvUsage: 0.5,
+    kvBytes: 7,
+    generatedTokens: 9,
+  }
+  const blocks = { total: 4, used: 1, cached: 2, copied: 0, stored: 0, evicted: 0 }
+  expect(countersOf({ ...stats, blocks })).toEqual({ ...emptyStats(), generatedTokens: 9 })
+})
+
+test('where auto chose the GPU there is never more than one replica, whatever range was asked for', () => {
+  const load = () => ({ queued: 9, running: 1, replicas: 1 })
+  const scaled: number[] = []
+  const scaler = new Scaler(
+    { replicas: { min: 2, max: 4 } },
+    { load, scale: (count) => scaled.push(count), fit: (count) => count },
+  )
+  expect([scaler.awake, scaler.most]).toEqual([2, 4])
+  scaler.limit(1)
+  expect([scaler.awake, scaler.most]).toEqual([1, 1])
+  scaler.start(1)
+  scaler.look()
+  scaler.stop()
+  expect(scaled).toEqual([])
+})
+
+test('options of sleep are checked and filled in', () => {
+  expect(resolveSleep({})).toEqual({ level: 1, running: 'wait', arriving: 'wait' })
+  for (const wrong of [{ level: 3 }, { running: 'stop' }, { arriving: 'no' }, { how: 1 }])
+    expect(() => resolveSleep(wrong as never)).toThrow(expect.objectContaining({ code: 'bad_request' }))
 })
 
 test('a model that grows gets its share of the memory, once the others have let go of theirs', () => {

@@ -334,6 +334,25 @@ test('an origin that is not allowed is refused before any request', async () => 
   })
 })
 
+test('a manifest that never ends, and small as it is sent, is bad_model, and little of it was held', async () => {
+  const piece = gzipSync(Buffer.alloc(2 ** 24, ' '))
+  const endless: Misbehaviour = ({ file, response }) => {
+    if (file !== 'manifest.json') return false
+    response.writeHead(200, { 'content-encoding': 'gzip' }) // members, one after the other, unpack to one text
+    const more = () => void (response.destroyed || response.write(piece, () => setImmediate(more)))
+    more()
+    return true
+  }
+  await withServer(endless, async (server) => {
+    const repository = repositoryOn(memoryChunkStore())
+    await expect(dataOf(repository, server.url)).rejects.toMatchObject({
+      code: 'bad_model',
+      file: 'manifest.json',
+      message: expect.stringContaining('which no file of its kind has'),
+    })
+  })
+})
+
 test('models are prefetched, listed, pinned, evicted and removed', async () => {
   await withServer(undefined, async (server) => {
     const repository = repositoryOn(memoryChunkStore())

@@ -42,7 +42,7 @@ const wrong: readonly (readonly [string, unknown])[] = [
   ['repetitionPenalty', Infinity],
   ['presencePenalty', 2.5],
   ['frequencyPenalty', -3],
-  ['maxTokens', 0],
+  ['maxTokens', -1],
   ['seed', 0.5],
   ['seed', 2 ** 53],
   ['logprobs', 21],

@@ -134,17 +134,37 @@ test('every replica counts, those of a load, of a rollout and of scaling', async
   const { control, host } = await startControl({ budgetBytes: 6000, rolloutBudgetBytes: 6000 })
   const twice = await control.load('m@2', { replicas: 5 }).catch((error: unknown) => error)
   expect(twice).toMatchObject({ code: 'memory', message: expect.stringContaining('m@2 needs') })
-  expect(() => control.reserve('m', 5)).toThrow(expect.objectContaining({ code: 'memory' }))
-  expect(control.reserve('m', 4)).toBe('m@1')
+  await expect(control.checkScale('m', 5)).rejects.toMatchObject({ code: 'memory' })
+  expect(await control.checkScale('m', 4)).toBe('m@1')
+  host.scale('m@1', 4)
   control.setAlias('chat', { traffic: { 'm@1': 100 } })
   const rollout = await control.rollout({ alias: 'chat', to: 'm@2' }).catch((error: unknown) => error)
   expect(rollout).toMatchObject({ code: 'memory' }) // beside four of 1500
-  control.reserve('m@1', 3)
+  host.scale('m@1', 3)
   const two = await control
     .rollout({ alias: 'chat', to: 'm@2', load: { replicas: 2 } })
     .catch((error) => error)
   expect(two).toMatchObject({ code: 'memory' })
   expect(host.calls).toEqual(['load m@1'])
+})
+
+test('what other tabs have loaded counts too, every replica of it, and a model that is there already counts once', async () => {
+  const { control, host, clock } = await startControl({ budgetBytes: 3900 })
+  const elsewhere = host.load({ url: 'https://models.test/m/3/' }, {})
+  await clock.advance(100)
+  await elsewhere
+  const refused = await control.load('m@2', {}).catch((error: unknown) => error)
+  expect(refused).toMatchObject({ code: 'memory', message: expect.stringContaining('m@1, m@3') })
+  await expect(control.checkScale('m@1', 2)).rejects.toMatchObject({ code: 'memory' })
+  host.scale('m@3', 2)
+  const full = await control.load('m@1', {}).catch((error: unknown) => error)
+  expect(full).toMatchObject({ code: 'memory', message: expect.stringContaining('beside 1 MB of m@3') })
+  host.scale('m@3', 1)
+  for (const source of ['m@3', 'https://models.test/m/3/']) {
+    const again = control.load(source, {})
+    await clock.advance(100)
+    expect(await again).toMatchObject({ id: 'm@3' })
+  }
 })
 
 test('a model that turns out beyond the budget once it is loaded is unloaded again', async () => {
@@ -154,4 +174,24 @@ test('a model that turns out beyond the budget once it is loaded is unloaded aga
   await clock.advance(100)
   expect(await loading).toMatchObject({ code: 'memory' })
   expect(host.loaded).toEqual(['m@1'])
+})
+
+test('a model that sleeps leaves its memory to others, and is refused when they have taken it', async () => {
+  const { clock, control, host } = await startControl({ budgetBytes: 2000 })
+  const load = async (id: string) => {
+    const loading = control.load(id, {})
+    loading.catch(() => {}) // whoever awaits it hears
+    await clock.advance(100)
+    return loading
+  }
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+  host.putToSleep('m@1', { level: 1, arriving: 'wake' }) // a request may bring it back at any time
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
+  host.putToSleep('m@1', { level: 1, arriving: 'wait' })
+  await load('m@2')
+  await expect(control.checkWake('m@1')).rejects.toMatchObject({ code: 'memory' })
+  await control.unload('m@2', false)
+  expect(await control.checkWake('m@1')).toBe('m@1')
+  host.putToSleep('m@1', undefined)
+  await expect(load('m@2')).rejects.toMatchObject({ code: 'memory' })
 })

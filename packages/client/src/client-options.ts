@@ -4,7 +4,12 @@ import type { HostLoadOptions } from './control/model-host.ts'
 import type { HubOptions as EngineOptions } from './hub/hub.ts'
 import type { HubOptions } from './hugging-face.ts'
 import { HubRequests } from './hugging-face.ts'
+import type { WhenTight } from './hub/with-room.ts'
+import type { HiddenOptions } from './lifecycle/hidden-policy.ts'
+import { checkedHidden } from './lifecycle/hidden-policy.ts'
 import { checkedStorage } from './storage-options.ts'
+import type { CheckedTelemetry, TelemetryHook, TelemetryOptions } from './telemetry/telemetry-options.ts'
+import { checkedTelemetry } from './telemetry/telemetry-options.ts'
 import { refuse } from './unknown-options.ts'
 
 /** Longer than the slowest step of a model that fits the CPU. */
@@ -30,13 +35,25 @@ export interface ClientOptions {
   /** What the worker keeps of models, and where they may come from. */
   readonly storage?: StorageConfig
   /**
-   * Most bytes of all loaded models together, every replica and KV caches included; what goes beyond it is refused with `memory`, and a range of
+   * Most bytes of all loaded models together, every replica and KV caches included, and with `share` those that other tabs have loaded; what goes beyond it is refused with `memory`, and a range of
    * replicas ends there. Default: any, and for the second
    * version of a rollout half of the device's memory, where the browser tells it.
    */
   readonly memoryBudgetBytes?: number
   /** Where repositories of the Hugging Face hub come from. */
   readonly hub?: HubOptions
+  /**
+   * What models do while nobody sees the page. `keep`: they stay ready. Else they sleep after a while, but for requests that still run, and wake when the
+   * page is seen, or by a request. Not with `share`: other tabs may be in sight. Default `keep`.
+   */
+  readonly whenHidden?: 'keep' | HiddenOptions
+  /**
+   * What a load does where the machine has not enough memory. `fail`: it fails with `memory`. `sleep-idle`: models without a request are put to sleep,
+   * level 2, and it is tried once more; the next request wakes them. Default `fail`.
+   */
+  readonly whenTight?: WhenTight
+  /** Called with everything that happens, or how. Default: nobody listens, and nothing is told. */
+  readonly telemetry?: TelemetryHook | TelemetryOptions
 }
 
 /** `signal` stops the download, which fails with `aborted`; what had arrived is kept for the next try. */
@@ -56,17 +73,25 @@ export interface CheckedOptions {
   readonly broker: ClientOptions['broker']
   readonly memoryBudgetBytes: number | undefined
   readonly hub: HubRequests
+  /** `undefined`: they stay ready. */
+  readonly whenHidden: HiddenOptions | undefined
+  readonly whenTight: WhenTight
+  readonly telemetry: CheckedTelemetry | undefined
 }
 
 /** Throws `bad_request`. */
 export function checkedOptions(options: ClientOptions): CheckedOptions {
   const { worker, assets, threads, hangTimeoutMs, storage, share = false, broker, ...onPage } = options
-  const { memoryBudgetBytes, hub, ...unknown } = onPage
+  const { memoryBudgetBytes, hub, whenHidden = 'keep', whenTight = 'fail', telemetry, ...unknown } = onPage
   refuse(unknown, 'createClient')
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
     throw wrong('threads', threads, 'a whole number from 1 to 64')
   if (hangTimeoutMs !== undefined && !(typeof hangTimeoutMs === 'number' && hangTimeoutMs > 0))
     throw wrong('hangTimeoutMs', hangTimeoutMs, 'a number above 0')
+  if (whenTight !== 'fail' && whenTight !== 'sleep-idle')
+    throw wrong('whenTight', whenTight, "'fail' or 'sleep-idle'")
+  if (whenHidden !== 'keep' && share)
+    throw new EngineError('bad_request', 'whenHidden would put other tabs to sleep: leave it out, or share.')
   if (memoryBudgetBytes !== undefined && !(memoryBudgetBytes >= 0))
     throw wrong('memoryBudgetBytes', memoryBudgetBytes, 'a number of bytes')
   return {
@@ -81,6 +106,9 @@ export function checkedOptions(options: ClientOptions): CheckedOptions {
     broker: share ? broker : undefined,
     memoryBudgetBytes,
     hub: new HubRequests(hub),
+    whenHidden: whenHidden === 'keep' ? undefined : checkedHidden(whenHidden),
+    whenTight,
+    telemetry: checkedTelemetry(telemetry),
   }
 }
 
@@ -101,6 +129,11 @@ export const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, true>> = {
   maxTokensPerStep: true,
   targetGapMs: true,
   speculation: true,
+  toolParser: true,
+  handler: true,
+  batching: true,
+  sequence: true,
+  responseCache: true,
 }
 
 function wrong(option: string, value: unknown, must: string): EngineError {
@@ -115,6 +148,7 @@ function absoluteAssets({
   kernels,
   grammar,
   converter,
+  transformers,
 }: WorkerConfig['assets']): WorkerConfig['assets'] {
   const absolute = (address: string) => new URL(address, location.href).href
   return {
@@ -126,6 +160,7 @@ function absoluteAssets({
     },
     grammar: absolute(grammar),
     converter: absolute(converter),
+    transformers: absolute(transformers),
     kernels: {
       plain: absolute(kernels.plain),
       relaxed: absolute(kernels.relaxed),

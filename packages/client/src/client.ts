@@ -3,17 +3,25 @@ import type {
   Health,
   ModelHealth,
   ModelInfo,
+  InferRequest,
   ModelStats,
+  SleepOptions,
+  PipelineSpec,
+  Request,
+  RunRequest,
   TokenizeRequest,
   VersionPolicy,
 } from '@tabserve/protocol'
+import { planPipeline } from '@tabserve/engine'
 import { absoluteUrl } from './absolute-url.ts'
 import type { CheckedOptions, ClientOptions, GenerateOptions, LoadOptions } from './client-options.ts'
 import { LOAD_OPTIONS, checkedOptions } from './client-options.ts'
 import type { AliasOptions } from './control/alias-table.ts'
 import { systemClock } from './control/clock.ts'
 import { ControlPlane } from './control/control-plane.ts'
+import type { Listener } from './control/dispatcher.ts'
 import type { VersionStatus } from './control/model-directory.ts'
+import type { RemoteReport } from './control/remote-traffic.ts'
 import type { Rollout, RolloutOptions } from './control/rollout.ts'
 import type { VersionReport } from './control/version-metrics.ts'
 import { kserveRoutes } from './doors/http/kserve-routes.ts'
@@ -26,32 +34,61 @@ import { OpenAIDoor } from './doors/openai/openai-door.ts'
 import type { OriginServerOptions } from './doors/service-worker/origin-server.ts'
 import { OriginServer } from './doors/service-worker/origin-server.ts'
 import type { Generation } from './generation.ts'
-import type { GrantOptions } from './grant/grant.ts'
+import type { InferResult, OneShotOptions, RunResult } from './inference.ts'
+import { inferenceOf } from './inference.ts'
+import type { GrantOptions, GrantPorts } from './grant/grant.ts'
 import { Grant } from './grant/grant.ts'
 import type { Host, Role } from './hub/host.ts'
 import { OwnHost, disposed } from './hub/host.ts'
 import { HostedModels } from './hub/hosted-models.ts'
 import { TabHost } from './hub/tabs/tab-host.ts'
 import type { ModelAddress } from './hugging-face.ts'
+import type { HiddenOptions } from './lifecycle/hidden-policy.ts'
+import { HiddenPolicy } from './lifecycle/hidden-policy.ts'
+import { watchPage } from './lifecycle/page-events.ts'
 import { fetchIndex } from './index-source.ts'
 import type { ModelSource } from './model-source.ts'
 import { loadedFrom, sourceRequest } from './model-source.ts'
 import { Models } from './models.ts'
 import { askRemote } from './remote/remote-request.ts'
+import type { Session } from './sessions/session.ts'
+import type { SessionOptions } from './sessions/session-options.ts'
+import { Sessions } from './sessions/sessions.ts'
+import { SequenceHandle } from './sequence.ts'
+import type { Pipeline } from './pipeline.ts'
+import { pipelineOf, withAddresses } from './pipeline.ts'
 import { startGeneration } from './start-generation.ts'
+import { Tasks } from './tasks.ts'
 import type { Metric } from './telemetry/metric.ts'
 import { metricsOf } from './telemetry/metrics.ts'
+import { remoteMetricsOf } from './telemetry/remote-metrics.ts'
+import { Telemetry } from './telemetry/telemetry.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
 
 /** What the page holds: loads models into workers and asks them. Every method rejects with `EngineError` and nothing else. */
 export class Client {
   /** The models that the browser's storage keeps, loaded or not. */
   readonly models: Models
-  /** This client in OpenAI's words; `chat`, `completions` and `responses` are the same, nearer at hand. */
+  /** Conversations that the browser's storage keeps, KV and all. */
+  readonly sessions: Sessions
+  readonly #tasks = new Tasks(this)
+  /** The tasks of models with tabserve's own handlers, typed: what `run` does for any. */
+  readonly embed = bound(this.#tasks, 'embed')
+  readonly classify = bound(this.#tasks, 'classify')
+  readonly classifyZeroShot = bound(this.#tasks, 'classifyZeroShot')
+  readonly classifyTokens = bound(this.#tasks, 'classifyTokens')
+  readonly rerank = bound(this.#tasks, 'rerank')
+  readonly split = bound(this.#tasks, 'split')
+  readonly classifyImage = bound(this.#tasks, 'classifyImage')
+  readonly detect = bound(this.#tasks, 'detect')
+  readonly detectVoice = bound(this.#tasks, 'detectVoice')
+  readonly transcribe = bound(this.#tasks, 'transcribe')
+  /** This client in OpenAI's words; `chat`, `completions`, `embeddings` and `responses` are the same, nearer at hand. */
   readonly openai = new OpenAIDoor(this)
   readonly chat = this.openai.chat
   readonly completions = this.openai.completions
   readonly responses = this.openai.responses
+  readonly embeddings = this.openai.embeddings
   /** This client in KServe's words. */
   readonly kserve = new KServeDoor(this)
   /** Answers `…/v1/…` and `…/v2/…` as an HTTP server would, without a network: for SDKs that take a `fetch`. */
@@ -65,6 +102,8 @@ export class Client {
   readonly #hosted: HostedModels
   readonly #control: ControlPlane
   readonly #grants: Grant[] = []
+  #stopFollowing = () => {}
+  readonly #telemetry: Telemetry | undefined
 
   /** Starts a worker, or joins the tabs that share one. Throws `bad_request` on a wrong option, `engine_lost` when the worker's script cannot be run. */
   static async create(options: ClientOptions): Promise<Client> {
@@ -77,8 +116,8 @@ export class Client {
   private constructor(options: CheckedOptions, host: Host) {
     this.#options = options
     this.#host = host
-    this.#hosted = new HostedModels(host)
-    const { memoryBudgetBytes } = options
+    const { memoryBudgetBytes, whenHidden, whenTight } = options
+    this.#hosted = new HostedModels(host, whenTight)
     this.#control = new ControlPlane({
       host: this.#hosted,
       clock: systemClock,
@@ -89,6 +128,14 @@ export class Client {
       rolloutBudgetBytes: memoryBudgetBytes ?? halfOfMemory(),
     })
     this.models = new Models(host, options.hub)
+    this.sessions = new Sessions({
+      host,
+      submit: (request, listener) => this.#submit(request, undefined, listener),
+      versionOf: (name, stickyKey) => this.#control.versionOf(name, stickyKey),
+    })
+    if (whenHidden !== undefined && 'document' in globalThis) this.#followPage(whenHidden)
+    this.#telemetry = options.telemetry === undefined ? undefined : new Telemetry(options.telemetry)
+    void this.#telemetry?.listen(host)
   }
 
   /** Cores, threads and isolation, as the first worker found them. */
@@ -173,7 +220,7 @@ export class Client {
    * `model_not_found`, `model_not_loaded`.
    */
   rollout(options: RolloutOptions): Promise<Rollout> {
-    return this.#control.rollout(options)
+    return this.#control.rollout(this.#telemetry?.ofRollout(options) ?? options)
   }
 
   /** What each version has done for its requests, as seen from the page: errors, time to the first token, inter-token latency. */
@@ -181,13 +228,36 @@ export class Client {
     return this.#control.reports()
   }
 
+  /** What servers have done in place of versions, by alias: how many requests went there, why, and how they fared. */
+  remoteReports(): readonly RemoteReport[] {
+    return this.#control.remoteReports()
+  }
+
   /**
    * Sets how many workers hold a model, each with all of it; resolves when they do. What a worker has begun it ends before it goes. With 0 none holds
    * it, until the next request brings one back from the store. Throws `model_not_loaded`, `bad_request`, `memory`, or what keeps a worker from starting.
    */
   async scale(model: string, replicas: number): Promise<ModelHealth> {
-    const id = this.#control.reserve(model, replicas)
+    const id = await this.#control.checkScale(model, replicas)
     return this.#host.call((api) => api.scale(id, replicas))
+  }
+
+  /**
+   * Puts a model to sleep; resolves when it sleeps. Level 0 pauses it, 1 (the default) gives back device memory, session and KV, 2 ends its workers, too. By default
+   * running requests end first and those that arrive wait for `wake`: see `SleepOptions`. Where tabs share an engine it sleeps for all of them. Throws `bad_request`.
+   */
+  async sleep(model: string, options: SleepOptions = {}): Promise<ModelHealth> {
+    const id = this.#control.directory.resolve(model)
+    return this.#host.call((api) => api.sleep(id, options))
+  }
+
+  /**
+   * Brings a model back that sleeps, for whatever reason, out of the store: it answers as before. Harmless when it does not sleep. Throws `memory` where
+   * others have taken its place, or what keeps it from starting.
+   */
+  async wake(model: string): Promise<ModelHealth> {
+    const id = await this.#control.checkWake(model)
+    return this.#host.call((api) => api.wake(id))
   }
 
   /** Whether anything can be asked, and how each model and each of its workers is. */
@@ -210,10 +280,14 @@ export class Client {
     return this.#host.call((api) => api.stats(this.#control.directory.resolve(model)))
   }
 
-  /** Every figure of every loaded model, under vLLM's names; `tabserve/prometheus` writes them as text. */
+  /** Every figure of every loaded model, and of servers asked in their place, under vLLM's names; `tabserve/prometheus` writes them as text. */
   async metrics(): Promise<readonly Metric[]> {
-    const models = (await this.list()).map(async (info) => ({ info, stats: await this.stats(info.id) }))
-    return metricsOf(await Promise.all(models))
+    const { models: health } = await this.health()
+    const models = (await this.list()).map(async (info) => {
+      const found = health.find(({ id }) => id === info.id)
+      return { info, stats: await this.stats(info.id), ...(found === undefined ? {} : { health: found }) }
+    })
+    return [...metricsOf(await Promise.all(models)), ...remoteMetricsOf(this.remoteReports())]
   }
 
   /** The tokens of a prompt or of a conversation, as the model would read them. */
@@ -232,7 +306,7 @@ export class Client {
     await this.#host.call((api) => api.resetPrefixCache(this.#control.directory.resolve(model)))
   }
 
-  /** Deletes what the browser's storage keeps of a model, or of every model. Loaded models go on working. */
+  /** Deletes what the browser's storage keeps of a model, or everything, saved sessions too. Loaded models go on working. */
   async clearCache(model?: ModelAddress): Promise<void> {
     const address = model === undefined ? undefined : this.models.addressOf(model)
     await this.#host.call((api) => api.clearCache(address))
@@ -241,12 +315,69 @@ export class Client {
   /**
    * Asks a model to continue a prompt or answer a conversation. Starts at once; what is wrong with the request rejects the
    * generation. When a worker dies on the way, another goes on where it was. A generation is thenable: an `async` function that returns one waits
-   * for the whole answer.
+   * for the whole answer. With `session`, the id of an open one, `messages` or `prompt` are what is new in it.
    */
-  generate({ signal, stickyKey, ...options }: GenerateOptions): Generation {
+  generate({ signal, stickyKey, session, ...options }: GenerateOptions): Generation {
+    if (session !== undefined)
+      return this.sessions.ask(session, { ...options, ...(signal === undefined ? {} : { signal }) })
     return startGeneration(signal, (listener) =>
-      this.#control.submit({ task: 'generate', ...options }, stickyKey, listener),
+      this.#submit({ task: 'generate', ...options }, stickyKey, listener),
     )
+  }
+
+  /**
+   * Opens a conversation, or a text to continue, whose KV one model keeps: nothing of it is read twice, it can be cloned, and saved for later visits.
+   * Rejects with `model_not_loaded`, `bad_request`.
+   */
+  session(options: SessionOptions): Promise<Session> {
+    return this.sessions.open(options)
+  }
+
+  /**
+   * Named tensors through a graph, once: requests that come together are computed together, where the graph allows it. Outputs are moved here, not copied; inputs
+   * only with `transfer: true`. Rejects with `bad_request`, whose `param` and message name the tensor, what is wanted and what came; `queue_full`, `timeout`,
+   * `aborted`, `model_not_loaded`, `backend_failed`. When a worker dies another is asked again, but not what was transferred.
+   */
+  async infer(options: OneShotOptions<InferRequest>): Promise<InferResult> {
+    const { outputs = {}, timing, batchSize, isCached, servedBy } = await this.#ask('infer', options)
+    return { outputs, timing, batchSize, isCached, servedBy }
+  }
+
+  /**
+   * One item through a model's handler, which the manifest or the load names: what it takes and gives is its own. Rejects as `infer` does, and with what the
+   * handler throws.
+   */
+  async run<Output = unknown>(options: OneShotOptions<RunRequest>): Promise<RunResult<Output>> {
+    const { output, timing, batchSize, isCached, servedBy } = await this.#ask('run', options)
+    return { output: output as Output, timing, batchSize, isCached, servedBy }
+  }
+
+  /**
+   * Loads models and functions that answer together, as one model by the pipeline's name: `run`, aliases, `scale` and `unload` take it as any. All of it runs
+   * in one worker, and nothing that nodes hand on visits the page. Throws `bad_request` for what cannot run, a circle for instance, and as loads do.
+   */
+  async pipeline<Input = unknown, Output = unknown>(
+    spec: PipelineSpec,
+    options: LoadOptions = {},
+  ): Promise<Pipeline<Input, Output>> {
+    refuse(unknownOf(options, LOAD_OPTIONS), 'pipeline')
+    planPipeline(spec) // what is wrong is said before anything is fetched
+    const source = { url: `pipeline:${spec.name}@${spec.version ?? '1'}`, pipeline: withAddresses(spec) }
+    const info = await this.#control.load(source, options)
+    return pipelineOf<Input, Output>(info, (request) => this.run<Output>(request))
+  }
+
+  /** Begins a sequence of chunks, whose state the model carries in its worker. */
+  sequence({ model }: { readonly model: string }): SequenceHandle {
+    return new SequenceHandle(this, model)
+  }
+
+  #ask(
+    task: 'infer' | 'run',
+    { signal, stickyKey, ...options }: OneShotOptions<InferRequest> | OneShotOptions<RunRequest>,
+  ) {
+    const request = { task, ...options } as InferRequest | RunRequest // the options are those of the task
+    return inferenceOf(signal, (listener) => this.#submit(request, stickyKey, listener))
   }
 
   /** Has a service worker answer every page of this origin with this client. Throws `backend_failed` where there can be none, `bad_request` where none is registered. */
@@ -258,15 +389,30 @@ export class Client {
   grant(options: GrantOptions): Grant {
     const { models, maxRequests, ...unknown } = options
     refuse(unknown, 'grant')
-    const grant = new Grant(this.#host, { models, ...(maxRequests === undefined ? {} : { maxRequests }) })
+    const ports: GrantPorts = {
+      control: this.#control,
+      submit: (request, stickyKey, listener) => this.#submit(request, stickyKey, listener),
+      list: () => this.list(),
+    }
+    const grant = new Grant(ports, { models, ...(maxRequests === undefined ? {} : { maxRequests }) })
     this.#grants.push(grant)
     return grant
   }
 
+  /** To whoever is to answer, and, where somebody listens, past telemetry. */
+  #submit(request: Request, stickyKey: string | undefined, listener: Listener): () => void {
+    const submit = (request: Request, listener: Listener) =>
+      this.#control.submit(request, stickyKey, listener)
+    if (this.#telemetry === undefined || request.task !== 'generate') return submit(request, listener)
+    return this.#telemetry.submit(request, listener, submit)
+  }
+
   /** Ends the workers and frees everything; running requests end with `engine_lost`. With `share` the engine goes on in another tab, where there is one. */
   dispose(): void {
+    this.#stopFollowing()
     this.#hosted.failAll(disposed())
     for (const grant of this.#grants.splice(0)) grant.revoke()
+    this.#telemetry?.dispose()
     this.#host.dispose()
     this.#control.lost()
   }
@@ -274,6 +420,24 @@ export class Client {
   [Symbol.dispose](): void {
     this.dispose()
   }
+
+  #followPage(options: HiddenOptions): void {
+    const policy = new HiddenPolicy(options, {
+      clock: systemClock,
+      health: () => this.health(),
+      sleep: (model, how) => this.sleep(model, how),
+      wake: (model) => this.wake(model),
+    })
+    const stopWatching = watchPage({ document, window }, (state) => policy.take(state))
+    this.#stopFollowing = () => {
+      stopWatching()
+      policy.stop()
+    }
+  }
+}
+
+function bound<Name extends keyof Tasks>(tasks: Tasks, name: Name): Tasks[Name] {
+  return tasks[name].bind(tasks) as Tasks[Name] // `bind` forgets overloads
 }
 
 /** Chromium tells, rounded and at most 8 GiB. */

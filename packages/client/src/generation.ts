@@ -1,21 +1,27 @@
 import type {
+  ChoiceEnd,
   DeltaEvent,
   FinishEvent,
-  FinishReason,
   RequestEvent,
+  ServedBy,
   Timing,
   TokenLogprob,
+  ToolCall,
+  ToolCallDelta,
   Usage,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { ServedBy } from './control/served-by.ts'
 
 /** One answer. */
 export interface Choice {
   readonly text: string
   readonly tokens: readonly number[]
-  /** `abort` when the caller's signal fired or the loop was left, `timeout` when its time was over: what had come until then is here. */
-  readonly finishReason: FinishReason
+  /** Calls of tools, which are not in the text; empty: none. Of an answer that was cut the last one may be cut, too. */
+  readonly toolCalls: readonly ToolCall[]
+  /** What the model thought before it answered, where the request wanted it apart. */
+  readonly reasoning?: string
+  /** `tool_calls`: it ended well, and there are some. `abort` when the caller's signal fired or the loop was left, `timeout` when its time was over: what had come until then is here. */
+  readonly finishReason: ChoiceEnd['reason']
   /** The stop string or stop token that ended the text. */
   readonly stop?: string | number
   /** One entry a token, when the request asked for log-probabilities. */
@@ -70,7 +76,9 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
   take(event: RequestEvent): void {
     if (this.#settle === undefined) return
     if (event.type === 'delta') this.#deltas.push(event)
-    else this.#end(event.type === 'finish' ? this.#whole(event) : EngineError.fromWire(event.error))
+    else if (event.type === 'error') this.#end(EngineError.fromWire(event.error))
+    else if (event.type === 'finish') this.#end(this.#whole(event))
+    else throw new Error('a generation was given the result of another task')
     this.#wake()
   }
 
@@ -118,9 +126,12 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
     const choices = ends.map(({ reason, stop }, index): Choice => {
       const deltas = this.#deltas.filter(({ choice }) => choice === index)
       const logprobs = deltas.flatMap((delta) => delta.logprobs ?? [])
+      const reasoning = deltas.map((delta) => delta.reasoning ?? '').join('')
       return {
         text: deltas.map((delta) => delta.text).join(''),
         tokens: deltas.flatMap((delta) => delta.tokens),
+        toolCalls: wholeCalls(deltas.flatMap((delta) => delta.toolCalls ?? [])),
+        ...(reasoning === '' ? {} : { reasoning }),
         finishReason: reason,
         ...(stop === undefined ? {} : { stop }),
         ...(logprobs.length > 0 ? { logprobs } : {}),
@@ -139,4 +150,14 @@ export class Generation implements PromiseLike<GenerationResult>, AsyncIterable<
       ...(promptLogprobs === undefined ? {} : { promptLogprobs }),
     }
   }
+}
+
+/** Calls put together from what was said of them. */
+function wholeCalls(deltas: readonly ToolCallDelta[]): ToolCall[] {
+  const calls: ToolCall[] = []
+  for (const { index, id = '', name = '', arguments: text } of deltas) {
+    const { id: knownId, name: knownName, arguments: before } = calls[index] ?? { id, name, arguments: '' }
+    calls[index] = { id: knownId, name: knownName, arguments: before + text }
+  }
+  return calls
 }

@@ -2,6 +2,7 @@ import type { ModelIndex } from '@tabserve/protocol'
 import { EngineError, modelIndexProblem } from '@tabserve/protocol'
 
 const CACHE = 'tabserve-index'
+const MAX_LETTERS = 2 ** 22
 
 /**
  * The index of the model folder at `base`, an absolute address with a slash at its end: from the network, or, where that does not answer, as it was
@@ -19,9 +20,9 @@ export async function fetchIndex(
     const words = `${url} answers ${response.status}. A model folder's index lists its versions.`
     throw new EngineError(response.status === 404 ? 'model_not_found' : 'network', words)
   }
-  const copy = response.clone()
-  const index = checked(url, await response.text())
-  await keep(url, copy)
+  const text = await textOf(response, url)
+  const index = checked(url, text)
+  await keep(url, new Response(text))
   return index
 }
 
@@ -32,6 +33,20 @@ async function answerOf(url: string): Promise<Response> {
     const kept = await (await openCache())?.match(url)
     if (kept !== undefined) return kept
     throw new EngineError('network', `${url} could not be fetched. Is the device online?`, { cause })
+  }
+}
+
+/** As much text as an index may have. Throws `bad_model`. */
+async function textOf(response: Response, url: string): Promise<string> {
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  for (;;) {
+    const piece = await reader?.read()
+    if (piece?.value === undefined) return text
+    text += piece.value
+    if (text.length <= MAX_LETTERS) continue
+    await reader?.cancel()
+    throw new EngineError('bad_model', `${url} has more than ${MAX_LETTERS} letters, which no index has.`)
   }
 }
 

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { WeightForm } from '@tabserve/protocol'
+import type { VersionPolicy, WeightForm } from '@tabserve/protocol'
 import { UsageError } from './convert-error.ts'
 import type { GgufOptions } from './convert-gguf.ts'
 import type { HuggingFaceOptions } from './convert-huggingface.ts'
@@ -12,6 +12,7 @@ import type { ModelOptions } from './write-model.ts'
 export type Command =
   | { readonly verb: 'help' }
   | { readonly verb: 'inspect'; readonly folder: string }
+  | { readonly verb: 'index'; readonly folder: string; readonly versionPolicy: VersionPolicy | undefined }
   | Making<'hf', HuggingFaceOptions>
   | Making<'gguf', GgufOptions>
   | Making<'llama2c', Llama2cOptions>
@@ -34,6 +35,8 @@ export function parseCommand(args: readonly string[]): Command {
       return { verb: 'help' }
     case 'inspect':
       return { verb, folder: only(parse(rest, {}).positionals, 'FOLDER') }
+    case 'index':
+      return index(rest)
     case 'hf':
       return huggingFace(rest)
     case 'gguf':
@@ -45,6 +48,19 @@ export function parseCommand(args: readonly string[]): Command {
     default:
       throw new UsageError(verb === undefined ? 'nothing to do' : `unknown command ${JSON.stringify(verb)}`)
   }
+}
+
+function index(args: readonly string[]): Command {
+  const { values, positionals } = parse(args, { latest: 'string', all: 'boolean', specific: 'string' })
+  const numVersions = count(values, 'latest')
+  const versions = text(values, 'specific')?.split(',')
+  const policies: VersionPolicy[] = [
+    ...(numVersions === undefined ? [] : [{ latest: { numVersions } }]),
+    ...(values['all'] === true ? [{ all: {} }] : []),
+    ...(versions === undefined ? [] : [{ specific: { versions } }]),
+  ]
+  if (policies.length > 1) throw new UsageError('one of --latest, --all and --specific')
+  return { verb: 'index', folder: only(positionals, 'FOLDER'), versionPolicy: policies[0] }
 }
 
 const MODEL_OPTIONS = {

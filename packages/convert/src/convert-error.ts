@@ -4,13 +4,16 @@ export interface SourceFault {
   readonly file: string
 }
 
+const LONGEST_MESSAGE = 2000
+
 /** What a person did or gave that cannot be converted: one line, shown without a stack, exit code 1. */
 export class ConvertError extends Error {
   override readonly name = 'ConvertError'
   readonly fault: SourceFault | undefined
 
   constructor(message: string, fault?: SourceFault) {
-    super(message)
+    // Messages quote what they are about, and a hostile file has names of any length.
+    super(message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE - 1)}…` : message)
     this.fault = fault
   }
 }

@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import { manifestProblem } from '@tabserve/protocol'
-import type { Manifest, ManifestFile } from '@tabserve/protocol'
+import type { GenerateManifest, ManifestFile } from '@tabserve/protocol'
 import { ConvertError } from './convert-error.ts'
 import { onnxModel } from './onnx/schema.ts'
 import type { ModelProto } from './onnx/schema.ts'
+import { readJson, readManifest } from './read-manifest.ts'
 
 export interface FileFacts extends ManifestFile {
   readonly state: 'ok' | 'missing' | 'wrong size' | 'wrong hash'
 }
 
 export interface ModelFacts {
-  readonly manifest: Manifest
+  readonly manifest: GenerateManifest
   readonly files: readonly FileFacts[]
   /** Keys and values of one position, all layers, fp32. */
   readonly kvBytesPerToken: number
@@ -27,7 +27,7 @@ export interface ModelFacts {
 
 /** Reads a model folder and says what it is. Files that are missing or changed are reported, not thrown, as far as reading can go on. */
 export async function inspectModel(folder: string): Promise<ModelFacts> {
-  const manifest = await readManifest(folder)
+  const manifest = await readGenerateManifest(folder)
   const files = await Promise.all(manifest.files.map((file) => checkFile(folder, file)))
   const { layers, kvHeads, headDim, contextLength } = manifest.graph
   const kvBytesPerToken = 2 * layers * kvHeads * headDim * 4
@@ -41,13 +41,13 @@ export async function inspectModel(folder: string): Promise<ModelFacts> {
   }
 }
 
-async function readManifest(folder: string): Promise<Manifest> {
+async function readGenerateManifest(folder: string): Promise<GenerateManifest> {
+  const manifest = await readManifest(folder)
+  if (manifest.task === 'generate') return manifest
   const path = join(folder, 'manifest.json')
-  const value = await readJson(path)
-  if (value === undefined) throw new ConvertError(`${path} cannot be read as JSON`)
-  const problem = manifestProblem(value)
-  if (problem !== undefined) throw new ConvertError(`${path} is not a model's manifest: ${problem}`)
-  return value as Manifest // manifestProblem has looked
+  throw new ConvertError(
+    `${path} is of task ${manifest.task}: only models that generate text can be inspected`,
+  )
 }
 
 async function checkFile(folder: string, file: ManifestFile): Promise<FileFacts> {
@@ -79,18 +79,10 @@ async function readGraph(path: string): Promise<ModelProto | undefined> {
 
 async function tokenizerFacts(
   folder: string,
-  { tokenizer }: Manifest,
+  { tokenizer }: GenerateManifest,
 ): Promise<Pick<ModelFacts, 'hasChatTemplate' | 'numMerges'>> {
   const config = (await readJson(join(folder, tokenizer.config))) as { chat_template?: unknown } | undefined
   const json = (await readJson(join(folder, tokenizer.file))) as
     { model?: { merges?: unknown[] } } | undefined
   return { hasChatTemplate: config?.chat_template !== undefined, numMerges: json?.model?.merges?.length ?? 0 }
-}
-
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8'))
-  } catch {
-    return undefined
-  }
 }

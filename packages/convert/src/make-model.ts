@@ -1,4 +1,4 @@
-import type { DecoderGraph, Manifest, ManifestFile, WeightForm } from '@tabserve/protocol'
+import type { DecoderGraph, GenerateManifest, ManifestFile, WeightForm } from '@tabserve/protocol'
 import { manifestProblem } from '@tabserve/protocol'
 import { ConvertError } from './convert-error.ts'
 import { buildDecoder } from './graph/decoder.ts'
@@ -37,7 +37,7 @@ export interface MadeFile {
 }
 
 /** Of a model whose graph we wrote. */
-export interface ConvertedManifest extends Manifest {
+export interface ConvertedManifest extends GenerateManifest {
   readonly graph: DecoderGraph
 }
 

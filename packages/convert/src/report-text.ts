@@ -1,4 +1,4 @@
-import type { DecoderTraits, QuantizationReport } from '@tabserve/protocol'
+import type { DecoderTraits, ModelIndex, QuantizationReport } from '@tabserve/protocol'
 import type { PerplexityComparison } from './evaluation/against-source.ts'
 import type { ModelFacts } from './inspect.ts'
 import type { ConvertResult } from './write-model.ts'
@@ -26,6 +26,12 @@ export function describeConversion(
 function perplexityText({ numTokens, converted, source }: PerplexityComparison): string {
   const ratio = (converted / source).toFixed(4)
   return `perplexity over ${grouped(numTokens)} tokens: ${converted.toFixed(3)}, source ${source.toFixed(3)} (× ${ratio})`
+}
+
+/** What `convert index` says. */
+export function describeIndex(folder: string, { name, versions, versionPolicy }: ModelIndex): string {
+  const listed = versions.map(({ version, bytes = 0 }) => `${version} (${size(bytes)})`).join(', ')
+  return `${name} → ${folder}/index.json: versions ${listed}; offered: ${JSON.stringify(versionPolicy ?? { latest: { numVersions: 1 } })}`
 }
 
 /** What `convert inspect` says. */

@@ -7,8 +7,9 @@ import { convertHuggingFace } from './convert-huggingface.ts'
 import { convertLlama2c } from './convert-llama2c.ts'
 import { inspectModel } from './inspect.ts'
 import { makeRandomModel } from './random-model.ts'
-import { describeConversion, describeModel } from './report-text.ts'
+import { describeConversion, describeIndex, describeModel } from './report-text.ts'
 import { USAGE } from './usage.ts'
+import { writeIndex } from './write-index.ts'
 
 /**
  * Does what a command line says, and tells the terminal. Exit codes: 0 done, 1 it could not be done, 2 the command line was wrong.
@@ -35,6 +36,8 @@ async function run(command: Command, usage: string): Promise<string> {
       return usage
     case 'inspect':
       return describeModel(await inspectModel(command.folder))
+    case 'index':
+      return describeIndex(command.folder, await writeIndex(command.folder, command.versionPolicy))
     case 'hf':
       return describeConversion(command.options.out, await convertHuggingFace(await withTexts(command)))
     case 'gguf':

@@ -3,6 +3,7 @@ export const USAGE = `usage: convert hf FOLDER --out FOLDER --weights FORM [opti
        convert llama2c CHECKPOINT --tokenizer FILE --out FOLDER --name NAME --version VERSION --weights FORM [options]
        convert random --shape DIM/LAYERS/HEADS/KV_HEADS/HIDDEN/VOCAB --out FOLDER --weights FORM [options]
        convert inspect FOLDER
+       convert index FOLDER [--latest N | --all | --specific V,V]
 
   hf FOLDER               Hugging Face folder: config.json, safetensors (one file or shards), tokenizer files
   gguf FILE               GGUF version 2 or 3: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K
@@ -22,4 +23,8 @@ export const USAGE = `usage: convert hf FOLDER --out FOLDER --weights FORM [opti
   --context N             positions; hf, gguf: at most the source's, and 8192 of them where absent; random: 2048
   --text FILE             hf, gguf: measure perplexity on this text, of the converted model and of its source
   --seed N                random only: 1 where absent
-  --untied                random only: an output projection of its own`
+  --untied                random only: an output projection of its own
+
+  index FOLDER            writes FOLDER/index.json: the versions of one model, each in a folder of its own below
+  --latest N | --all | --specific V,V
+                          which of them are offered: the newest N, all, or these (as the present index says, else the newest)`

@@ -21,6 +21,13 @@ export function watchBrowserMemory(): (() => MemoryGrowth) | undefined {
   }
 }
 
+/** Bytes that the processes of pages and their workers hold now for themselves alone. `undefined` where the system does not tell. */
+export function pageMemory(): number | undefined {
+  if (process.platform !== 'linux') return undefined
+  const pages = browserProcesses().filter(({ kind }) => kind === 'page')
+  return pages.reduce((sum, { pid }) => sum + statusOf(pid, 'RssAnon'), 0)
+}
+
 function browserProcesses(): { readonly pid: string; readonly kind: 'page' | 'other' }[] {
   return descendants(String(process.pid)).flatMap((pid) => {
     const command = read(`/proc/${pid}/cmdline`)
@@ -40,7 +47,7 @@ function descendants(ancestor: string): string[] {
   return [...parents.keys()].filter((pid) => pid !== ancestor && descends(pid))
 }
 
-function statusOf(pid: string, field: 'VmRSS' | 'VmHWM'): number {
+function statusOf(pid: string, field: 'VmRSS' | 'VmHWM' | 'RssAnon'): number {
   const kilobytes = new RegExp(`^${field}:\\s*(\\d+) kB`, 'm').exec(read(`/proc/${pid}/status`))?.[1]
   return 1024 * Number(kilobytes ?? 0)
 }

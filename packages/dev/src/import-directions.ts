@@ -14,6 +14,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tabserve: [
     'client',
     'client/ai-sdk',
+    'client/opentelemetry',
     'client/prometheus',
     'client/prompt-api',
     'client/service-worker',
@@ -39,9 +40,13 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
+  '@xenova/transformers': /^packages\/runtime\/src\/transformers\/(door|library)\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
   playwright: /^packages\/cli\/src\/bench\/find-chromium\.ts$/,
+  'workbox-window': /^demo\/pwa\/update\.ts$/,
+  '@opentelemetry/api': /^packages\/client\/src\/telemetry\/opentelemetry\/[\w-]+\.ts$/,
+  uplot: /^demo\/dashboard\/chart\.ts$/,
   protobufjs: /^packages\/convert\/src\/protobuf\.ts$/,
 }
 
@@ -97,8 +102,11 @@ function problemOf(path: string, specifier: string, inBrowser: ReadonlySet<strin
   const room = /^packages\/([\w-]+)\//.exec(path)?.[1]
   if (room === 'dev') return undefined
   if (room === undefined) {
-    const allowed = specifier.startsWith('.') || specifier === 'tabserve' || specifier.startsWith('tabserve/')
-    return allowed ? undefined : `${path}: imports ${specifier}; a demo may import only tabserve`
+    const isOurs = specifier.startsWith('.') || specifier === 'tabserve' || specifier.startsWith('tabserve/')
+    const door = doorOf(specifier)
+    return isOurs || (door !== undefined && DOORS[door]?.test(path) === true)
+      ? undefined
+      : `${path}: imports ${specifier}; a demo may import only tabserve, and a package where it has its door`
   }
   const upwards = (specifier.match(/\.\.\//g) ?? []).length
   if (specifier.startsWith('.')) {
@@ -116,12 +124,16 @@ function problemOf(path: string, specifier: string, inBrowser: ReadonlySet<strin
       ? undefined
       : `${path}: imports ${specifier}; it runs in the browser`
   }
-  const name = Object.keys(DOORS).find((known) => specifier === known || specifier.startsWith(`${known}/`))
+  const name = doorOf(specifier)
   if (name === undefined)
     return `${path}: imports ${specifier}, which has no door yet; give it one in import-directions.ts`
   return DOORS[name]?.test(path) === true
     ? undefined
     : `${path}: imports ${specifier}; only its door ${DOORS[name]} may`
+}
+
+function doorOf(specifier: string): string | undefined {
+  return Object.keys(DOORS).find((known) => specifier === known || specifier.startsWith(`${known}/`))
 }
 
 function specifiersOf(text: string): string[] {

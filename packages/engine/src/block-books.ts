@@ -1,7 +1,7 @@
 import type { KvBlockStats } from '@tabserve/protocol'
 import type { BlockTable } from './block-table.ts'
 import { KvBlocks } from './kv-blocks.ts'
-import type { KvBooks, Placed } from './kv-books.ts'
+import type { KeptKv, KvBooks, Placed, ReservedKv } from './kv-books.ts'
 import { cacheLimit } from './kv-books.ts'
 import type { Capabilities, KvCopy } from './model-runner.ts'
 import type { Sequence } from './sequence.ts'
@@ -32,8 +32,9 @@ export class BlockBooks implements KvBooks {
   }
 
   get blocks(): KvBlockStats {
-    const { numBlocks: total, numUsed: used, numCached: cached, numCopies: copied } = this.#kv
-    return { total, used, cached, copied }
+    const { numBlocks: total, numUsed: used, numCached: cached } = this.#kv
+    const { numCopies: copied, numStored: stored, numEvicted: evicted } = this.#kv
+    return { total, used, cached, copied, stored, evicted }
   }
 
   hasRoomFor(sequences: readonly Sequence[]): boolean {
@@ -49,6 +50,7 @@ export class BlockBooks implements KvBooks {
       salt: scheduling.cacheSalt,
       relatives: choices.sequences.flatMap((relative) => this.#tables.get(relative) ?? []),
       numSpare: this.#numSpare,
+      session: scheduling.session,
     })
     if (acquired === undefined) return undefined
     const { table, copies } = acquired
@@ -89,8 +91,36 @@ export class BlockBooks implements KvBooks {
   }
 
   release(sequence: Sequence): void {
-    this.#kv.release(this.#tableOf(sequence))
+    this.#kv.release(this.#tableOf(sequence), sequence.scheduling.session)
     this.#tables.delete(sequence)
+  }
+
+  keptBy(session: string): KeptKv | undefined {
+    const { ids, tokens } = this.#kv.keptBy(session)
+    return ids.length === 0 ? undefined : { place: { blocks: ids }, tokens }
+  }
+
+  share(from: string, to: string): void {
+    this.#kv.share(from, to)
+  }
+
+  letGo(session: string): void {
+    this.#kv.letGo(session)
+  }
+
+  /** Whole blocks of it that are there already are given up again as soon as it is kept: of equal ones one is enough. */
+  reserve(tokens: readonly number[], salt: string): ReservedKv | undefined {
+    const nothing = { limit: 0, relatives: [] }
+    const table = this.#kv.acquire({ ...nothing, tokens, salt, numSpare: this.#numSpare })?.table
+    if (table === undefined) return undefined
+    return {
+      place: { blocks: table.ids(table.numBlocks) },
+      keep: (session) => {
+        this.#kv.write(table, tokens)
+        this.#kv.release(table, session)
+      },
+      drop: () => this.#kv.release(table),
+    }
   }
 
   reset(): void {

@@ -6,6 +6,8 @@ export class Block implements Stem {
   readonly id: number
   /** Tables that it stands in. */
   numHolders = 0
+  /** Sessions that want it kept. */
+  numKeepers = 0
   /** Tokens whose KV it holds, from its first position on. */
   readonly tokens: number[] = []
   /** What it continues, where it can be found; else `undefined`, and then nothing that it holds is kept. */
@@ -19,15 +21,21 @@ export class Block implements Stem {
 
 /**
  * Every block there is: held by somebody, idle (held by nobody, but findable) or blank. What is idle is evicted when a block is
- * wanted and none is blank: the longest unused first. Who drops a table drops its last block first, so that the end of a text is
- * evicted before its beginning: a beginning without its end is useful, an end without its beginning is not.
+ * wanted and none is blank: the longest unused first, and what sessions keep after everything else. Who drops a table drops its last block first,
+ * so that the end of a text is evicted before its beginning: a beginning without its end is useful, an end without its beginning is not.
+ *
+ * Invariant: what a session keeps is findable and a chain from the first block of a text on; so a block that is kept continues none that is not.
  */
 export class BlockPool {
   readonly #tree: BlockTree
   readonly #blocks: readonly Block[]
   readonly #blank: Block[]
-  /** In the order in which they were dropped. */
+  /** In the order in which they were dropped, those apart that sessions keep. */
   readonly #idle = new Set<Block>()
+  readonly #idleKept = new Set<Block>()
+  /** What each session keeps, first block first. */
+  readonly #kept = new Map<string, readonly Block[]>()
+  #numEvicted = 0
 
   constructor(count: number, tree: BlockTree) {
     this.#tree = tree
@@ -40,12 +48,16 @@ export class BlockPool {
   }
 
   get numIdle(): number {
-    return this.#idle.size
+    return this.#idle.size + this.#idleKept.size
+  }
+
+  get numEvicted(): number {
+    return this.#numEvicted
   }
 
   /** Blocks that `take` could give. */
   get numAvailable(): number {
-    return this.#blank.length + this.#idle.size
+    return this.#blank.length + this.numIdle
   }
 
   /** An empty block, held once. The caller has counted: throws when there is none. */
@@ -57,13 +69,49 @@ export class BlockPool {
   }
 
   hold(block: Block): void {
-    if (block.numHolders++ === 0) this.#idle.delete(block)
+    if (block.numHolders++ > 0) return
+    this.#idle.delete(block)
+    this.#idleKept.delete(block)
   }
 
   drop(block: Block): void {
     if (--block.numHolders > 0) return
     if (block.stem === undefined) this.#blank.push(block)
-    else this.#idle.add(block)
+    else this.#idleOf(block).add(block)
+  }
+
+  /** What a session keeps. */
+  keptBy(session: string): readonly Block[] {
+    return this.#kept.get(session) ?? []
+  }
+
+  /** A session keeps these from now on, instead of what it kept before. */
+  keep(session: string, blocks: readonly Block[]): void {
+    for (const block of blocks) block.numKeepers++
+    this.letGo(session)
+    if (blocks.length === 0) return
+    this.#kept.set(session, blocks)
+    // Last block first: what was idle before must not stand behind what it continues.
+    for (const block of blocks.toReversed()) this.#moveIdle(block)
+  }
+
+  /** What a session kept is as any other from now on. */
+  letGo(session: string): void {
+    const blocks = this.keptBy(session)
+    this.#kept.delete(session)
+    for (const block of blocks.toReversed()) {
+      block.numKeepers--
+      this.#moveIdle(block)
+    }
+  }
+
+  /** A block is about to hold something else: whoever kept it keeps what comes before it. */
+  spoil(block: Block): void {
+    if (block.numKeepers === 0) return
+    for (const [session, blocks] of this.#kept) {
+      const index = blocks.indexOf(block)
+      if (index >= 0) this.keep(session, blocks.slice(0, index))
+    }
   }
 
   /** Nothing can be found any more; what is held stays held. */
@@ -71,9 +119,12 @@ export class BlockPool {
     for (const block of this.#blocks) {
       block.stem = undefined
       block.followers.clear()
+      block.numKeepers = 0
     }
-    this.#blank.push(...this.#idle)
+    this.#blank.push(...this.#idle, ...this.#idleKept)
     this.#idle.clear()
+    this.#idleKept.clear()
+    this.#kept.clear()
     this.#tree.clear()
   }
 
@@ -86,18 +137,51 @@ export class BlockPool {
       if (block.numHolders !== wanted)
         throw new Error(`block ${block.id} counts ${block.numHolders} holders, not ${wanted}`)
       const isIdle = wanted === 0 && block.stem !== undefined
-      if (this.#idle.has(block) !== isIdle || blank.has(block) !== (wanted === 0 && !isIdle))
+      const isKept = block.numKeepers > 0
+      if (
+        this.#idle.has(block) !== (isIdle && !isKept) ||
+        this.#idleKept.has(block) !== (isIdle && isKept) ||
+        blank.has(block) !== (wanted === 0 && !isIdle)
+      )
         throw new Error(`block ${block.id} is in the wrong list`)
     }
+    this.#checkKept()
     this.#tree.check(this.#blocks)
   }
 
-  #evict(): Block {
-    for (const block of this.#idle) {
-      this.#idle.delete(block)
-      this.#tree.remove(block)
-      return block
-    }
-    throw new Error('a block was counted as available and is not')
+  #checkKept(): void {
+    const counts = new Map<Block, number>()
+    for (const blocks of this.#kept.values())
+      blocks.forEach((block, index) => {
+        counts.set(block, (counts.get(block) ?? 0) + 1)
+        if (block.stem === undefined || (index > 0 && block.stem !== blocks[index - 1]))
+          throw new Error('a session keeps what is no text')
+      })
+    for (const block of this.#blocks)
+      if (block.numKeepers !== (counts.get(block) ?? 0))
+        throw new Error(`block ${block.id} counts ${block.numKeepers} sessions`)
   }
+
+  /** Puts an idle block at the end of the list that it belongs to. */
+  #moveIdle(block: Block): void {
+    if (this.#idle.delete(block) || this.#idleKept.delete(block)) this.#idleOf(block).add(block)
+  }
+
+  #idleOf({ numKeepers }: Block): Set<Block> {
+    return numKeepers > 0 ? this.#idleKept : this.#idle
+  }
+
+  #evict(): Block {
+    const block = firstOf(this.#idle) ?? firstOf(this.#idleKept)
+    if (block === undefined) throw new Error('a block was counted as available and is not')
+    this.spoil(block)
+    this.#idle.delete(block)
+    this.#tree.remove(block)
+    this.#numEvicted++
+    return block
+  }
+}
+
+function firstOf(blocks: ReadonlySet<Block>): Block | undefined {
+  return blocks.values().next().value
 }

@@ -21,6 +21,12 @@ export interface PartOfBlock {
  */
 export class BlockTree {
   readonly #roots = new Map<string, Root>()
+  #numStored = 0
+
+  /** How often a block became findable. */
+  get numStored(): number {
+    return this.#numStored
+  }
 
   /** Full blocks, from the beginning of `tokens` on, that end at `limit` or before. */
   find(salt: string, tokens: readonly number[], limit: number, blockTokens: number): readonly Block[] {
@@ -69,6 +75,7 @@ export class BlockTree {
     if (known === undefined) {
       stem.followers.set(hash, block)
       block.stem = stem
+      this.#numStored++
       return block
     }
     const isSame =

@@ -6,9 +6,16 @@ import type { Emit } from './served.ts'
 export class Choices {
   readonly #emit: Emit
   readonly #ends: (ChoiceEnd | undefined)[]
-  readonly #submittedMs: number
+  /** On the engine's clock. */
+  readonly submittedMs: number
+  /** What telemetry calls the request. */
+  readonly id: string
   #startedMs: number | undefined
   #firstTokenMs: number | undefined
+  #lastTokenMs: number | undefined
+  #preemptions = 0
+  #draftTokens = 0
+  #acceptedTokens = 0
   #completionTokens = 0
   #over = false
   readonly promptTokens: number
@@ -17,11 +24,12 @@ export class Choices {
   readonly sequences: Sequence[] = []
   readonly promptLogprobs: TokenLogprob[] = []
 
-  constructor(emit: Emit, count: number, promptTokens: number, submittedMs: number) {
+  constructor(emit: Emit, id: string, count: number, promptTokens: number, submittedMs: number) {
     this.#emit = emit
     this.#ends = new Array<ChoiceEnd | undefined>(count).fill(undefined)
     this.promptTokens = promptTokens
-    this.#submittedMs = submittedMs
+    this.id = id
+    this.submittedMs = submittedMs
   }
 
   get cachedTokens(): number {
@@ -38,12 +46,29 @@ export class Choices {
     if (choice === 0) this.#cachedTokens ??= numTokens
   }
 
-  started(now: number): void {
+  /** Says whether it had not started before. */
+  started(now: number): boolean {
+    const isFirst = this.#startedMs === undefined
     this.#startedMs ??= now
+    return isFirst
   }
 
-  firstToken(now: number): void {
+  /** A token was drawn. Says whether it was the first one of all. */
+  drew(now: number): boolean {
+    const isFirst = this.#firstTokenMs === undefined
     this.#firstTokenMs ??= now
+    this.#lastTokenMs = now
+    return isFirst
+  }
+
+  /** An answer was sent back to wait. */
+  preempted(): void {
+    this.#preemptions++
+  }
+
+  drafted(numDrafted: number, numAccepted: number): void {
+    this.#draftTokens += numDrafted
+    this.#acceptedTokens += numAccepted
   }
 
   say(choice: number, text: string, tokens: readonly number[], logprobs: readonly TokenLogprob[]): void {
@@ -56,7 +81,7 @@ export class Choices {
     const choices = this.#ends.filter((end) => end !== undefined)
     if (this.#over || choices.length < this.#ends.length) return
     this.#over = true
-    const since = (time: number | undefined) => (time === undefined ? undefined : time - this.#submittedMs)
+    const since = (time: number | undefined) => (time === undefined ? undefined : time - this.submittedMs)
     this.#emit({
       type: 'finish',
       choices,
@@ -66,9 +91,16 @@ export class Choices {
         completionTokens: this.#completionTokens,
       },
       timing: {
-        queueMs: (this.#startedMs ?? now) - this.#submittedMs,
+        queueMs: (this.#startedMs ?? now) - this.submittedMs,
         firstTokenMs: since(this.#firstTokenMs),
-        totalMs: now - this.#submittedMs,
+        totalMs: now - this.submittedMs,
+      },
+      work: {
+        submittedMs: this.submittedMs,
+        lastTokenMs: since(this.#lastTokenMs),
+        preemptions: this.#preemptions,
+        draftTokens: this.#draftTokens,
+        acceptedTokens: this.#acceptedTokens,
       },
       ...(this.promptLogprobs.length > 0 ? { promptLogprobs: this.promptLogprobs } : {}),
     })

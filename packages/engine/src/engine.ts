@@ -2,13 +2,19 @@ import type { FinishReason, ModelStats, WireError } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import { Choices } from './choices.ts'
 import type { Constraint } from './constraint.ts'
+import type { TextKv } from './kv-jobs.ts'
+import { KvJobs } from './kv-jobs.ts'
 import { TokenHistory } from './logits-processors.ts'
 import { LogitsRows } from './logits-rows.ts'
 import { describe } from './logprobs.ts'
-import type { Logits, ModelRunner, Run } from './model-runner.ts'
+import type { KvCopy, Logits, ModelRunner, Run } from './model-runner.ts'
+import type { Observer } from './observer.ts'
+import { NO_OBSERVER } from './observer.ts'
 import { Random } from './random.ts'
+import type { Standing, StepRecord } from './reporter.ts'
+import { Reporter } from './reporter.ts'
 import { resume } from './resume.ts'
-import { Sampler } from './sampler.ts'
+import { Sampler, UNUSABLE_LOGITS } from './sampler.ts'
 import type { Sampling } from './sampling-params.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Scheduling } from './scheduling-params.ts'
@@ -32,14 +38,20 @@ export interface EnginePorts {
   /** Resolves after so many milliseconds. Needed only while every answer waits for its grammar, for the sake of deadlines. */
   readonly sleep: (ms: number) => Promise<void>
   readonly randomSeed: () => number
+  /** Default: nobody listens. */
+  readonly observer?: Observer
 }
 
 export interface Prompt {
+  /** What telemetry calls the request. Default: nothing. */
+  readonly id?: string
   readonly tokens: readonly number[]
   readonly sampling: Sampling
   readonly scheduling: Scheduling
   /** Makes what one of its answers is held to. @param said what that answer has said already, and it has accepted. */
   readonly constrain?: (said: readonly number[]) => Constraint
+  /** Token ids to text, where that is not the usual way. */
+  readonly decode?: (tokens: readonly number[]) => string
   /** What each answer has said in an engine that is gone, in order; they go on behind it. */
   readonly resume?: readonly (readonly number[])[]
 }
@@ -49,13 +61,17 @@ export class Engine {
   readonly #ports: EnginePorts
   readonly #options: SchedulerOptions
   readonly #counters = new Counters()
+  readonly #reporter: Reporter
   #runner: ModelRunner
   #scheduler: Scheduler
   /** Why no request can be answered any more. */
   #lost: EngineError | undefined
   /** Sequences that were resumed since the last plan, some of them at their end. */
   #resumed: Sequence[] = []
+  readonly #jobs = new KvJobs()
   #numArrived = 0
+  /** What deciding and booking the step that is running took. */
+  #planMs = 0
   #loop: Promise<void> | undefined
   #wake = () => {}
 
@@ -63,7 +79,8 @@ export class Engine {
     this.#ports = ports
     this.#options = options
     this.#runner = ports.runner
-    this.#scheduler = new Scheduler(ports.runner.capabilities, options)
+    this.#reporter = new Reporter(ports.observer ?? NO_OBSERVER, ports.now)
+    this.#scheduler = this.#newScheduler()
   }
 
   /**
@@ -73,7 +90,7 @@ export class Engine {
   submit(prompt: Prompt, emit: Emit): Cancel {
     if (this.#lost !== undefined) throw this.#lost
     const choices = this.#choicesOf(prompt, (event) => {
-      if (event.type === 'finish') this.#counters.requests.observe(event)
+      if (event.type === 'finish') this.#counters.requests.observe(event, choices)
       emit(event)
     })
     try {
@@ -83,6 +100,8 @@ export class Engine {
       for (const { constraint } of choices.sequences) constraint?.dispose()
       throw error
     }
+    this.#counters.lastRequestMs = choices.submittedMs
+    this.#reporter.queued(choices, prompt.scheduling.priority)
     for (const { constraint } of choices.sequences) constraint?.onChange(() => this.#wake())
     if (prompt.resume !== undefined) this.#resumed.push(...choices.sequences)
     this.#loop ??= this.#run()
@@ -93,24 +112,52 @@ export class Engine {
   }
 
   stats(): ModelStats {
-    const { numRunning, numWaiting, numPreemptions, kv } = this.#scheduler
-    const { preempted } = this.#counters
-    const { usage: kvUsage, blocks } = kv
     const { capabilities, kvBytes } = this.#runner
     return this.#counters.snapshot({
-      running: numRunning,
-      waiting: numWaiting,
+      ...this.#standing(),
       rows: capabilities.maxRows,
-      kvUsage,
-      ...(blocks === undefined ? {} : { blocks }),
       kvBytes,
-      preemptions: preempted + numPreemptions,
+      preemptions: this.#counters.preempted + this.#scheduler.numPreemptions,
     })
+  }
+
+  #standing(): Standing {
+    const { numRunning: running, numWaiting: waiting, kv } = this.#scheduler
+    const { usage: kvUsage, blocks } = kv
+    return { running, waiting, kvUsage, ...(blocks === undefined ? {} : { blocks }) }
   }
 
   /** Forgets the KV that ended requests left behind. */
   resetPrefixCache(): void {
     this.#scheduler.resetPrefixCache()
+  }
+
+  /** How KV that `readSession` gives is laid out. It changes when the runner does. */
+  get kvLayout(): string {
+    return this.#runner.kvLayout
+  }
+
+  /** A copy of the KV that a session keeps of the beginning of `tokens`; `undefined` where that is nothing. Rejects with `device_lost`. */
+  readSession(session: string, tokens: readonly number[]): Promise<TextKv | undefined> {
+    return this.#between(this.#jobs.read(session, tokens))
+  }
+
+  /**
+   * Has a session keep KV that was read elsewhere, of the layout that is `kvLayout` now: whoever asks with these tokens finds it cached. Waits for a
+   * place where all are in use. Rejects where the runner does not take the bytes, and with `device_lost`.
+   */
+  writeSession(session: string, salt: string, kv: TextKv): Promise<void> {
+    return this.#between(this.#jobs.write(session, salt, kv))
+  }
+
+  /** One session keeps the KV that another does, too. */
+  shareSession(from: string, to: string): void {
+    this.#scheduler.kv.share(from, to)
+  }
+
+  /** What a session kept is cached as any other KV from now on. */
+  releaseSession(session: string): void {
+    this.#scheduler.kv.letGo(session)
   }
 
   /** Throws where the books are wrong. For tests. */
@@ -121,6 +168,7 @@ export class Engine {
   /** Ends every sequence with `error` and waits for the step that is running. */
   async dispose(error: WireError): Promise<void> {
     this.#failAll(error)
+    this.#jobs.failAll(EngineError.fromWire(error))
     await this.#loop
   }
 
@@ -129,13 +177,47 @@ export class Engine {
     // Lets the caller of `submit` go first, so that nothing is emitted before it has its `Cancel`.
     await this.#ports.breathe()
     for (;;) {
+      await this.#workOnKv()
       const plan = this.#plan()
       if (plan !== undefined) await this.#step(plan)
       else if (this.#scheduler.sequences().some(({ isResting }) => isResting)) await this.#rest()
-      else break
+      else if (this.#jobs.size === 0) break
       await this.#ports.breathe()
     }
     this.#loop = undefined
+  }
+
+  /** Sees to it that a job is done before the next step. */
+  #between<T>(job: Promise<T>): Promise<T> {
+    if (this.#lost !== undefined) this.#jobs.failAll(this.#lost)
+    this.#loop ??= this.#run()
+    this.#wake()
+    return job
+  }
+
+  async #workOnKv(): Promise<void> {
+    if (this.#jobs.size === 0 || !(await this.#carryOut(this.#scheduler.takeCopies()))) return
+    try {
+      await this.#jobs.run(this.#runner, this.#scheduler.kv, isLoss)
+    } catch (error) {
+      if (!isLoss(error)) throw error
+      await this.#recover(error)
+    }
+  }
+
+  /** Says whether KV is then where the books say. */
+  async #carryOut(copies: readonly KvCopy[]): Promise<boolean> {
+    try {
+      if (copies.length > 0) this.#runner.copyKv(copies)
+      return true
+    } catch (error) {
+      if (isLoss(error)) await this.#recover(error)
+      else {
+        this.#failAll(toWireError(error, 'backend_failed'))
+        this.#scheduler.resetPrefixCache()
+      }
+      return false
+    }
   }
 
   /** Everybody waits for a grammar: until one has answered, a request comes or goes, or a deadline passes. */
@@ -153,39 +235,72 @@ export class Engine {
     for (const sequence of this.#scheduler.sequences())
       if (sequence.constraint?.error !== undefined) this.#fail(sequence, sequence.constraint.error.toWire())
     const plan = this.#scheduler.plan()
-    this.#counters.planMs += this.#ports.now() - started
+    this.#planMs = this.#ports.now() - started
     return plan
   }
 
   async #step(plan: Plan): Promise<void> {
     const { now } = this.#ports
     const runner = this.#runner
-    const { copies, step, parts, kind } = plan
+    const { copies, step, parts } = plan
     const started = now()
     for (const { sequence } of parts) {
       sequence.started = true
-      sequence.choices.started(started)
+      if (sequence.choices.started(started)) this.#reporter.scheduled(sequence.choices, started)
     }
+    if (!(await this.#carryOut(copies))) return
     try {
-      if (copies.length > 0) runner.copyKv(copies)
-    } catch (error) {
-      if (isLoss(error)) return this.#recover(error)
-      // No KV can be trusted now.
-      this.#failAll(toWireError(error, 'backend_failed'))
-      return this.#scheduler.resetPrefixCache()
-    }
-    try {
+      const copied = now()
       const { outputs } = await runner.run(step)
-      const ms = now() - started
-      this.#counters.steps[kind]++
-      this.#counters.stepMs += ms
+      const ran = now()
+      const generated = this.#counters.generatedTokens
+      const plannedMs = this.#planMs
       const numAccepted = this.#commit(plan, outputs)
-      this.#scheduler.measured(plan, ms, numAccepted)
+      this.#record(
+        plan,
+        {
+          copyMs: copied - started,
+          runMs: ran - copied,
+          sampleMs: now() - ran - (this.#planMs - plannedMs),
+        },
+        {
+          generatedTokens: this.#counters.generatedTokens - generated,
+          acceptedTokens: numAccepted,
+        },
+      )
+      this.#scheduler.measured(plan, ran - started, numAccepted)
     } catch (error) {
       if (isLoss(error)) return this.#recover(error)
       const wire = toWireError(error, 'backend_failed')
       for (const { sequence } of parts) this.#fail(sequence, wire)
     }
+  }
+
+  #record(
+    { kind, parts, step, numPromptTokens }: Plan,
+    times: Pick<StepRecord, 'copyMs' | 'runMs' | 'sampleMs'>,
+    drawn: Pick<StepRecord, 'generatedTokens' | 'acceptedTokens'>,
+  ): void {
+    const tokens = step.runs.reduce((sum, { tokens }) => sum + tokens.length, 0)
+    const record: StepRecord = {
+      kind,
+      planMs: this.#planMs,
+      ...times,
+      rows: parts.length,
+      tokens,
+      // Without the padding of short prompts.
+      promptTokens: kind === 'prefill' ? tokens : numPromptTokens,
+      ...drawn,
+      draftTokens: parts.reduce((sum, { numDraft }) => sum + numDraft, 0),
+    }
+    this.#counters.stepped(record)
+    this.#reporter.stepped(record, () => this.#standing())
+  }
+
+  #newScheduler(): Scheduler {
+    const scheduler = new Scheduler(this.#runner.capabilities, this.#options)
+    scheduler.onPreempted(({ choices, choice }) => this.#reporter.preempted(choices, choice))
+    return scheduler
   }
 
   /** Goes on with another runner: everybody waits again, at the old rank, and what was said so far is read as if it were a prompt. */
@@ -197,13 +312,16 @@ export class Engine {
       this.#runner = await replaceRunner(loss)
       this.#counters.preempted += this.#scheduler.numPreemptions + this.#scheduler.numRunning
       const sequences = this.#scheduler.sequences()
-      this.#scheduler = new Scheduler(this.#runner.capabilities, this.#options)
+      this.#scheduler = this.#newScheduler()
       this.#scheduler.restore(sequences)
     } catch (error) {
       this.#lost = EngineError.fromWire(toWireError(error, 'device_lost'))
       this.#failAll(this.#lost.toWire())
+      this.#jobs.failAll(this.#lost)
     }
-    this.#counters.recoveryMs += now() - started
+    const ms = now() - started
+    this.#counters.recoveryMs += ms
+    this.#reporter.deviceLost(loss.message, ms, this.#lost === undefined)
   }
 
   /** Books what the model has read, then takes the next token of each. Returns how many tokens of drafts were right. */
@@ -216,7 +334,7 @@ export class Engine {
       if (this.#scheduler.has(sequence))
         this.#scheduler.computed(sequence, [...tokens.subarray(0, tokens.length - numDraft)])
     })
-    this.#counters.planMs += this.#ports.now() - before
+    this.#planMs += this.#ports.now() - before
     let numAccepted = 0
     parts.forEach((part, index) => {
       const rows = new LogitsRows(outputs[index], step.runs[index] as Run)
@@ -229,10 +347,19 @@ export class Engine {
   #answer({ sequence, numDraft }: Part, run: Run, rows: LogitsRows): number {
     try {
       if (!this.#scheduler.has(sequence)) return 0
+      const before = sequence.numOutput
+      const { drawnMs } = sequence
       if (sequence.promptLogprobs !== undefined && numDraft === 0) this.#describePrompt(sequence, run, rows)
-      if (numDraft > 0) return this.#verify(sequence, run.tokens.subarray(run.tokens.length - numDraft), rows)
-      if (sequence.numPending === 0) this.#draw(sequence, rows, rows.count - 1)
+      let numAccepted = 0
+      if (numDraft > 0)
+        numAccepted = this.#verify(sequence, run.tokens.subarray(run.tokens.length - numDraft), rows)
+      else if (sequence.numPending === 0 && sequence.maxOutput === 0) this.#finish(sequence, 'length')
+      else if (sequence.numPending === 0) this.#draw(sequence, rows, rows.count - 1)
+      if (drawnMs !== undefined && sequence.drawnMs !== undefined)
+        this.#counters.requests.observeTokens(sequence.numOutput - before, sequence.drawnMs - drawnMs)
+      return numAccepted
     } catch (error) {
+      if (error instanceof EngineError && error.cause === UNUSABLE_LOGITS) this.#counters.corrupted++
       this.#fail(sequence, toWireError(error, 'backend_failed'))
     }
     return 0
@@ -249,6 +376,7 @@ export class Engine {
       this.#scheduler.computed(sequence, [token])
     }
     this.#counters.drafted(draft.length, numAccepted)
+    sequence.choices.drafted(draft.length, numAccepted)
     return numAccepted
   }
 
@@ -259,7 +387,9 @@ export class Engine {
       sequence.history,
       rows.tokens(index),
     )
-    sequence.choices.firstToken(this.#ports.now())
+    const now = this.#ports.now()
+    sequence.drawnMs = now
+    if (sequence.choices.drew(now)) this.#reporter.firstToken(sequence.choices, now)
     sequence.append(token)
     this.#counters.generatedTokens++
     if (sequence.stopTokens.has(token)) {
@@ -337,7 +467,7 @@ export class Engine {
     const now = this.#ports.now()
     for (const sequence of choices.sequences) if (this.#scheduler.remove(sequence, now)) this.#letGo(sequence)
     if (!choices.fail(error)) return
-    this.#counters.failed++
+    this.#counters.failedWith(error.code, now - choices.submittedMs)
     this.#countPrompt(choices.promptTokens, choices.cachedTokens)
   }
 
@@ -355,11 +485,13 @@ export class Engine {
     this.#counters.cachedTokens += cachedTokens
   }
 
-  #choicesOf({ tokens, sampling, scheduling, constrain, resume: said = [] }: Prompt, emit: Emit): Choices {
-    const { now, decode, eosTokenIds, randomSeed } = this.#ports
+  #choicesOf(asked: Prompt, emit: Emit): Choices {
+    const { id = '', tokens, sampling, scheduling, constrain, resume: said = [] } = asked
+    const { now, eosTokenIds, randomSeed } = this.#ports
+    const { decode = this.#ports.decode } = asked
     const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
     const submittedMs = now()
-    const choices = new Choices(emit, scheduling.n, prompt.length, submittedMs)
+    const choices = new Choices(emit, id, scheduling.n, prompt.length, submittedMs)
     const seed = sampling.seed ?? randomSeed()
     const stopTokens = new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds])
     for (let choice = 0; choice < scheduling.n; choice++) {

@@ -21,6 +21,8 @@ export interface BlockPrefix {
   readonly relatives: readonly BlockTable[]
   /** Blocks that must be left for others. */
   readonly numSpare: number
+  /** Looks for the shortest part of a block, too, and may write on in what it keeps itself. */
+  readonly session?: string | undefined
 }
 
 export interface AcquiredTable {
@@ -69,6 +71,14 @@ export class KvBlocks {
     return this.#numCopies
   }
 
+  get numStored(): number {
+    return this.#tree.numStored
+  }
+
+  get numEvicted(): number {
+    return this.#pool.numEvicted
+  }
+
   numBlocksFor(length: number): number {
     return Math.ceil(length / this.blockTokens)
   }
@@ -85,7 +95,7 @@ export class KvBlocks {
       table.numTokens += part.length
     }
     for (const block of table.blocks) this.#pool.hold(block)
-    const copies = this.#resize(table, tokens.length, numSpare)
+    const copies = this.#resize(table, tokens.length, numSpare, prefix.session)
     if (copies === undefined) {
       this.#dropFrom(table, 0)
       return undefined
@@ -104,7 +114,7 @@ export class KvBlocks {
    * `undefined`, and nothing has changed, when there are too few.
    */
   resize(owned: BlockTable, length: number): readonly KvCopy[] | undefined {
-    return this.#resize(this.#of(owned), length, 0)
+    return this.#resize(this.#of(owned), length, 0, undefined)
   }
 
   /** Books that the model has written the KV of these tokens, behind what the table holds. */
@@ -130,13 +140,37 @@ export class KvBlocks {
     this.#dropFrom(table, this.numBlocksFor(length))
   }
 
-  /** The table is gone; what its blocks hold stays to be found. */
-  release(owned: BlockTable): void {
+  /** The table is gone; what its blocks hold stays to be found. @param session keeps that, instead of what it kept before. */
+  release(owned: BlockTable, session?: string): void {
     const table = this.#of(owned)
     const numFull = Math.floor(table.numTokens / this.blockTokens)
-    if (numFull * this.blockTokens < table.numTokens) this.#publishPart(table, numFull)
+    const kept = table.blocks.slice(0, numFull)
+    if (numFull * this.blockTokens < table.numTokens) {
+      const part = this.#publishPart(table, numFull, session === undefined ? LEAST_PART : 1)
+      if (part !== undefined) kept.push(part)
+    }
+    if (session !== undefined) {
+      const end = kept.findIndex(({ stem }) => stem === undefined)
+      this.#pool.keep(session, end < 0 ? kept : kept.slice(0, end))
+    }
     this.#dropFrom(table, 0)
     this.#tables.delete(table)
+  }
+
+  /** Ids of the blocks that a session keeps, and the tokens whose KV they hold. */
+  keptBy(session: string): { readonly ids: Int32Array; readonly tokens: readonly number[] } {
+    const blocks = this.#pool.keptBy(session)
+    return { ids: Int32Array.from(blocks, ({ id }) => id), tokens: blocks.flatMap(({ tokens }) => tokens) }
+  }
+
+  /** One session keeps what another does, too. */
+  share(from: string, to: string): void {
+    this.#pool.keep(to, this.#pool.keptBy(from))
+  }
+
+  /** What a session kept is as any other from now on. */
+  letGo(session: string): void {
+    this.#pool.letGo(session)
   }
 
   /** Forgets what nobody holds. What tables hold cannot be found any more. */
@@ -165,11 +199,13 @@ export class KvBlocks {
   }
 
   /** The block that has the most of what comes behind the table's full blocks. */
-  #partBehind(table: OwnedTable, { tokens, limit, salt, relatives }: BlockPrefix): PartOfBlock | undefined {
+  #partBehind(table: OwnedTable, prefix: BlockPrefix): PartOfBlock | undefined {
+    const { tokens, limit, salt, relatives, session } = prefix
     const index = table.blocks.length
     const begin = index * this.blockTokens
     const end = Math.min(limit, begin + this.blockTokens)
-    if (end - begin < LEAST_PART) return undefined
+    const least = session === undefined ? LEAST_PART : 1
+    if (end - begin < least) return undefined
     const before = table.blocks[index - 1]
     let best = this.#tree.longest(before ?? salt, tokens, begin, end)
     for (const relative of relatives) {
@@ -179,10 +215,15 @@ export class KvBlocks {
       const length = commonLength(block.tokens, tokens, begin, end)
       if (length > (best?.length ?? 0)) best = { block, length }
     }
-    return best !== undefined && best.length >= LEAST_PART ? best : undefined
+    return best !== undefined && best.length >= least ? best : undefined
   }
 
-  #resize(table: OwnedTable, length: number, numSpare: number): readonly KvCopy[] | undefined {
+  #resize(
+    table: OwnedTable,
+    length: number,
+    numSpare: number,
+    session: string | undefined,
+  ): readonly KvCopy[] | undefined {
     const { blocks, numTokens } = table
     const index = Math.floor(numTokens / this.blockTokens)
     const offset = numTokens - index * this.blockTokens
@@ -190,13 +231,14 @@ export class KvBlocks {
     const numMissing = Math.max(0, this.numBlocksFor(length) - blocks.length)
     const numLeft = this.#pool.numAvailable - numSpare - numMissing
     const isShared = next !== undefined && next.numHolders > 1
-    const hasMore = next?.stem !== undefined && next.tokens.length > offset
-    if (numLeft < (isShared || (hasMore && numSpare > 0) ? 1 : 0)) return undefined
+    const isWanted = next?.stem !== undefined && (next.tokens.length > offset || this.#isKept(next, session))
+    if (numLeft < (isShared || (isWanted && numSpare > 0) ? 1 : 0)) return undefined
     this.#dropFrom(table, this.numBlocksFor(length))
     // What continues `next` and is idle is evicted here, should there be no room for a copy.
     for (let count = 0; count < numMissing; count++) blocks.push(this.#pool.take())
     if (next === undefined) return []
-    if (isShared || (hasMore && numLeft > 0)) return [this.#copy(table, index, offset)]
+    if (isShared || (isWanted && numLeft > 0)) return [this.#copy(table, index, offset)]
+    this.#pool.spoil(next)
     if (next.stem !== undefined) this.#tree.remove(next)
     next.tokens.length = offset
     return []
@@ -223,14 +265,21 @@ export class KvBlocks {
     this.#pool.drop(block)
   }
 
-  /** Makes a last block that is not full findable, if it holds what no other does. */
-  #publishPart(table: OwnedTable, index: number): void {
+  /** Whether another session than this one keeps a block. */
+  #isKept(block: Block, session: string | undefined): boolean {
+    const isOwn = session !== undefined && this.#pool.keptBy(session).includes(block)
+    return block.numKeepers > (isOwn ? 1 : 0)
+  }
+
+  /** Makes a last block that is not full findable, if it holds what no other does. Gives the one that is found for it then, if there is one. */
+  #publishPart(table: OwnedTable, index: number, least: number): Block | undefined {
     const block = table.blocks[index]!
     const { length } = block.tokens
-    if (!table.findable || block.numHolders > 1 || block.stem !== undefined || length < LEAST_PART) return
+    if (block.stem !== undefined) return block
+    if (!table.findable || block.numHolders > 1 || length < least) return undefined
     const before = table.blocks[index - 1] ?? table.salt
-    if (this.#tree.longest(before, block.tokens, 0, length)?.length === length) return
-    this.#tree.add(before, block)
+    const known = this.#tree.longest(before, block.tokens, 0, length)
+    return known?.length === length ? known.block : this.#tree.add(before, block)
   }
 
   /** Last block first: see `BlockPool`. */

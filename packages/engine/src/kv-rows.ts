@@ -1,13 +1,7 @@
 import type { KvCopy } from './model-runner.ts'
+import type { Row } from './kv-row.ts'
+import { MutableRow } from './kv-row.ts'
 import { BLOCK_TOKENS, PrefixIndex, hashBlock, rootOf } from './prefix-index.ts'
-
-/** One KV row: whose it is, and the tokens whose KV it holds. They stay after its owner has gone, for the next one to find. */
-export interface Row<Owner> {
-  /** Where it is in the runner's memory. Rows move. */
-  readonly index: number
-  readonly owner: Owner | undefined
-  readonly tokens: readonly number[]
-}
 
 /** A row for somebody, how many of their tokens it already holds, and the copies that make it true. */
 export interface Acquired<Owner> {
@@ -25,13 +19,16 @@ export interface Prefix<Owner> {
   readonly salt: string
   /** Rows that are looked at even where they share less than a block. */
   readonly relatives: readonly Row<Owner>[]
+  /** Whose row may be taken, though it is kept. */
+  readonly session: string | undefined
 }
 
 /**
  * The books of the KV rows: who owns which, what every row remembers, and where it is. Decides, and says what to copy; copies
  * must be carried out in order before the next forward pass.
  *
- * Invariants: a row has at most one owner, an owner one row; the index knows every full block of every row and no other.
+ * Invariants: a row has at most one owner, an owner one row; the index knows every full block of every row and no other; a session keeps at most
+ * one row.
  */
 export class KvRows<Owner> {
   readonly #rows: MutableRow<Owner>[]
@@ -60,7 +57,7 @@ export class KvRows<Owner> {
    * less; else the least recently used. `undefined` when no row is free.
    */
   acquire(owner: Owner, prefix: Prefix<Owner>): Acquired<Owner> | undefined {
-    const { tokens, salt } = prefix
+    const { tokens, salt, session } = prefix
     const best = this.#longest(prefix)
     const victim = this.#leastRecentlyUsed(best?.row)
     if (best === undefined) {
@@ -72,10 +69,8 @@ export class KvRows<Owner> {
     const { row: source, length } = best
     source.lastUsed = ++this.#clock
     const loss = source.tokens.length - length
-    const inPlace =
-      source.owner === undefined &&
-      (victim === undefined || loss <= victim.tokens.length || loss < BLOCK_TOKENS)
-    if (inPlace) {
+    if (source.owner === undefined && isBetterInPlace(source, loss, victim, session)) {
+      source.sessions.clear()
       this.#truncate(source, length)
       this.#give(source, owner)
       return { row: source, numCached: length, copies: [] }
@@ -108,18 +103,51 @@ export class KvRows<Owner> {
     this.#truncate(this.#of(owned), length)
   }
 
-  /** The owner goes; what the row holds stays to be found. */
-  release(owned: Row<Owner>): void {
+  /** The owner goes; what the row holds stays to be found. @param session wants it kept, instead of what it kept before. */
+  release(owned: Row<Owner>, session?: string): void {
     const row = this.#of(owned)
     row.owner = undefined
     row.lastUsed = ++this.#clock
     if (!row.findable) this.#truncate(row, 0)
+    if (session !== undefined) this.#keep(row, session)
+  }
+
+  /** The row that a session keeps. */
+  keptBy(session: string): Row<Owner> | undefined {
+    return this.#rows.find(({ sessions }) => sessions.has(session))
+  }
+
+  /** One session keeps what another does, too. */
+  share(from: string, to: string): void {
+    const row = this.#rows.find(({ sessions }) => sessions.has(from))
+    if (row !== undefined) this.#keep(row, to)
+  }
+
+  /** What a session kept is as any other from now on. */
+  letGo(session: string): void {
+    for (const { sessions } of this.#rows) sessions.delete(session)
+  }
+
+  /** An empty row that nobody owns, for KV that comes from elsewhere. `undefined` when no row is free. */
+  reserve(salt: string): Row<Owner> | undefined {
+    const victim = this.#leastRecentlyUsed(undefined)
+    if (victim !== undefined) this.#clear(victim, salt)
+    return victim
+  }
+
+  /** Books that a reserved row holds the KV of `tokens` now, and that a session keeps it. */
+  fill(reserved: Row<Owner>, tokens: readonly number[], session: string): void {
+    const row = this.#of(reserved)
+    this.#append(row, tokens)
+    row.lastUsed = ++this.#clock
+    this.#keep(row, session)
   }
 
   /** Forgets what free rows remember. What owned rows hold cannot be found any more. */
   reset(): void {
     for (const row of this.#rows) {
       if (row.owner === undefined) this.#truncate(row, 0)
+      row.sessions.clear()
       for (const block of row.blocks.splice(0)) this.#index.remove(block, row)
       row.findable = row.owner === undefined
     }
@@ -143,6 +171,8 @@ export class KvRows<Owner> {
   check(): void {
     const owners = this.#rows.flatMap(({ owner }) => (owner === undefined ? [] : [owner]))
     if (new Set(owners).size !== owners.length) throw new Error('somebody owns two rows')
+    const sessions = this.#rows.flatMap((row) => [...row.sessions])
+    if (new Set(sessions).size !== sessions.length) throw new Error('a session keeps two rows')
     const known = new Set<number>()
     this.#rows.forEach((row, index) => {
       if (row.index !== index) throw new Error(`row ${index} thinks that it is ${row.index}`)
@@ -168,13 +198,13 @@ export class KvRows<Owner> {
     return best
   }
 
-  /** The free row to overwrite: an empty one, else the one that was used longest ago. Never `except`. */
+  /** The free row to overwrite: an empty one, else the one that was used longest ago, of those that no session keeps if there is one. Never `except`. */
   #leastRecentlyUsed(except: MutableRow<Owner> | undefined): MutableRow<Owner> | undefined {
     let victim: MutableRow<Owner> | undefined
     for (const row of this.#rows) {
       if (row.owner !== undefined || row === except) continue
       if (row.tokens.length === 0) return row
-      if (victim === undefined || row.lastUsed < victim.lastUsed) victim = row
+      if (victim === undefined || goesBefore(row, victim)) victim = row
     }
     return victim
   }
@@ -182,8 +212,14 @@ export class KvRows<Owner> {
   /** The row as if nobody had ever used it. */
   #clear(row: MutableRow<Owner>, salt: string): void {
     this.#truncate(row, 0)
+    row.sessions.clear()
     row.salt = salt
     row.findable = true
+  }
+
+  #keep(row: MutableRow<Owner>, session: string): void {
+    this.letGo(session)
+    row.sessions.add(session)
   }
 
   #give(row: MutableRow<Owner>, owner: Owner): void {
@@ -232,26 +268,29 @@ interface Found<Owner> {
   readonly length: number
 }
 
-class MutableRow<Owner> implements Row<Owner> {
-  index: number
-  owner: Owner | undefined
-  salt = ''
-  readonly tokens: number[] = []
-  /** Hashes of the full blocks of `tokens`. */
-  readonly blocks: number[] = []
-  /** Whether others may find what it holds: not after `reset`, until the next owner. */
-  findable = true
-  lastUsed = 0
-
-  constructor(index: number) {
-    this.index = index
-  }
-}
-
 /** A free row is better than an owned one, which must be copied; of two, the one used longest ago. */
 function isBetter(row: MutableRow<unknown>, than: MutableRow<unknown>): boolean {
   if ((row.owner === undefined) !== (than.owner === undefined)) return row.owner === undefined
   return row.lastUsed < than.lastUsed
+}
+
+/** Whether a free row that begins as wanted had better be cut where the texts part than be copied over `victim`. */
+function isBetterInPlace(
+  source: MutableRow<unknown>,
+  loss: number,
+  victim: MutableRow<unknown> | undefined,
+  session: string | undefined,
+): boolean {
+  if (victim === undefined) return true
+  const isCheap = loss <= victim.tokens.length || loss < BLOCK_TOKENS
+  const isVictimKept = victim.sessions.size > 0
+  return source.isWantedBesides(session) ? isCheap && isVictimKept : isCheap || isVictimKept
+}
+
+/** Which of two rows is overwritten first. */
+function goesBefore(row: MutableRow<unknown>, than: MutableRow<unknown>): boolean {
+  const [isKept, isOtherKept] = [row.sessions.size > 0, than.sessions.size > 0]
+  return isKept === isOtherKept ? row.lastUsed < than.lastUsed : isOtherKept
 }
 
 /** Length of the longest common beginning, at most `limit`. */

@@ -68,5 +68,14 @@ export interface ModelRunner {
   run(step: Step): Promise<StepResult>
   /** Carries the copies out in order. Never while a step runs. */
   copyKv(copies: readonly KvCopy[]): void
+  /** How `readKv` lays its bytes out: geometry, element type, order. Bytes mean the same to every runner of one model with an equal layout. */
+  readonly kvLayout: string
+  /** A copy of the KV of the first `numTokens` positions. Never while a step runs. Rejects with `device_lost` where that happened. */
+  readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>>
+  /**
+   * Puts back what `readKv` gave for as many positions. Never while a step runs. Rejects with a plain `Error` for bytes of another length, and then
+   * has written nothing; with `device_lost`.
+   */
+  writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>
   dispose(): Promise<void>
 }

@@ -8,6 +8,8 @@ export class Roster {
   readonly waiting = new WaitingQueue()
   readonly #running = new Set<Sequence>()
   readonly #kv: KvBooks
+  /** Called for everybody who is sent back to wait. */
+  onPreempted: (sequence: Sequence) => void = () => {}
   #numPreemptions = 0
 
   constructor(kv: KvBooks) {
@@ -45,6 +47,8 @@ export class Roster {
   /** Sends one who runs back to wait, at its old rank. It is computed again: its KV is not kept, only remembered. */
   preempt(sequence: Sequence): void {
     this.#numPreemptions++
+    sequence.choices.preempted()
+    this.onPreempted(sequence)
     this.stop(sequence)
     this.waiting.add(sequence)
   }

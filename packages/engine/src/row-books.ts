@@ -1,6 +1,7 @@
-import type { KvBooks, Placed } from './kv-books.ts'
+import type { KeptKv, KvBooks, Placed, ReservedKv } from './kv-books.ts'
 import { cacheLimit } from './kv-books.ts'
-import type { Prefix, Row } from './kv-rows.ts'
+import type { Row } from './kv-row.ts'
+import type { Prefix } from './kv-rows.ts'
 import { KvRows } from './kv-rows.ts'
 import type { KvCopy } from './model-runner.ts'
 import type { Sequence } from './sequence.ts'
@@ -63,8 +64,31 @@ export class RowBooks implements KvBooks {
   }
 
   release(sequence: Sequence): void {
-    this.#kv.release(this.#rowOf(sequence))
+    this.#kv.release(this.#rowOf(sequence), sequence.scheduling.session)
     this.#rows.delete(sequence)
+  }
+
+  keptBy(session: string): KeptKv | undefined {
+    const row = this.#kv.keptBy(session)
+    return row === undefined ? undefined : { place: { row: row.index }, tokens: row.tokens }
+  }
+
+  share(from: string, to: string): void {
+    this.#kv.share(from, to)
+  }
+
+  letGo(session: string): void {
+    this.#kv.letGo(session)
+  }
+
+  reserve(tokens: readonly number[], salt: string): ReservedKv | undefined {
+    const row = this.#kv.reserve(salt)
+    if (row === undefined) return undefined
+    return {
+      place: { row: row.index },
+      keep: (session) => this.#kv.fill(row, tokens, session),
+      drop: () => {}, // it is empty
+    }
   }
 
   reset(): void {
@@ -84,7 +108,10 @@ export class RowBooks implements KvBooks {
   #prefixOf(sequence: Sequence): Prefix<Sequence> {
     const relatives = sequence.choices.sequences.flatMap((relative) => this.#rows.get(relative) ?? [])
     const { tokens, scheduling } = sequence
-    return { tokens, limit: cacheLimit(sequence), salt: scheduling.cacheSalt, relatives }
+    const { cacheSalt: salt, session } = scheduling
+    const own = session === undefined ? undefined : this.#kv.keptBy(session)
+    if (own !== undefined) relatives.push(own)
+    return { tokens, limit: cacheLimit(sequence), salt, relatives, session }
   }
 
   #rowOf(sequence: Sequence): Row<Sequence> {

@@ -8,6 +8,9 @@ import { argmax, describe } from './logprobs.ts'
 import type { Random } from './random.ts'
 import type { Sampling } from './sampling-params.ts'
 
+/** The cause of an error for want of logits: that is the model's fault, which is counted. */
+export const UNUSABLE_LOGITS = 'unusable logits'
+
 /** Above this, finding the largest costs a runner more than handing all of them over. */
 const MOST_TOP = 64
 
@@ -87,7 +90,9 @@ export class Sampler {
         'No token is left to draw: what structuredOutputs allows next, other options of the request forbid.',
       )
     if (!Number.isFinite(max))
-      throw new EngineError('backend_failed', 'The model gave no usable logits: all are NaN or infinite.')
+      throw new EngineError('backend_failed', 'The model gave no usable logits: all are NaN or infinite.', {
+        cause: UNUSABLE_LOGITS,
+      })
     if (temperature === 0) return tokens?.[best] ?? best
     const candidates = this.#candidates
     candidates.fill(logits, max, temperature, minP, tokens)

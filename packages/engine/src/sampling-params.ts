@@ -41,7 +41,7 @@ export function resolveSampling(request: SamplingParams, vocabSize: number): Sam
   const maxSafe = Number.MAX_SAFE_INTEGER
   const logprobs = `a whole number from 0 to ${MAX_LOGPROBS}`
   return {
-    maxTokens: number('maxTokens', 'a whole number of at least 1', whole(1, maxSafe)),
+    maxTokens: number('maxTokens', 'a whole number of at least 0', whole(0, maxSafe)),
     temperature: number('temperature', 'a number of at least 0', within(0, Infinity)) ?? 1,
     topK: number('topK', 'a whole number of at least 0 (0 keeps all)', whole(0, maxSafe)) ?? 0,
     topP: number('topP', 'a number above 0 and at most 1', (value) => value > 0 && value <= 1) ?? 1,

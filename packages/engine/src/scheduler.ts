@@ -49,6 +49,11 @@ export class Scheduler {
     }
   }
 
+  /** @param listener called for every sequence that is sent back to wait. */
+  onPreempted(listener: (sequence: Sequence) => void): void {
+    this.#roster.onPreempted = listener
+  }
+
   get numRunning(): number {
     return this.#roster.running.size
   }
@@ -61,7 +66,7 @@ export class Scheduler {
     return this.#roster.numPreemptions
   }
 
-  get kv(): Pick<KvBooks, 'usage' | 'blocks'> {
+  get kv(): Pick<KvBooks, 'usage' | 'blocks' | 'keptBy' | 'share' | 'letGo' | 'reserve'> {
     return this.#kv
   }
 
@@ -125,6 +130,11 @@ export class Scheduler {
     // Who was let in may have to rest at once: what is copied for him waits for the next pass.
     if (plan !== undefined) this.#copies = []
     return plan
+  }
+
+  /** Copies that were booked for the next pass and must be carried out before anybody reads or writes KV without one. */
+  takeCopies(): readonly KvCopy[] {
+    return this.#copies.splice(0)
   }
 
   /** Books that the KV of these tokens, from `numComputed` on, is there. */

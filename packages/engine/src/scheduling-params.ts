@@ -1,5 +1,5 @@
 import type { GenerateRequest } from '@tabserve/protocol'
-import { checkBoolean, checkNumber, checkOneOf, checkString } from './check-option.ts'
+import { checkBoolean, checkNumber, checkOneOf, checkString, refusal } from './check-option.ts'
 
 /** `SchedulingParams` and `n`, every option checked and filled in. */
 export interface Scheduling {
@@ -13,12 +13,15 @@ export interface Scheduling {
   readonly contextOverflow: 'error' | 'truncate-start' | 'stop'
   readonly cacheSalt: string
   readonly readPrefixCache: boolean
+  /** Keeps the KV of what it asked last. */
+  readonly session: string | undefined
 }
 
 export const MAX_CHOICES = 64
 
 /** Throws `bad_request` that names the first wrong option, its value and what is allowed. */
 export function resolveScheduling(request: Omit<GenerateRequest, 'task' | 'model'>): Scheduling {
+  if (request.session !== undefined && (request.n ?? 1) !== 1) throw refusal('n', request.n, '1 in a session')
   const timeout = (option: 'queueTimeoutMs' | 'timeoutMs') =>
     checkNumber(option, request[option], 'a number of milliseconds above 0', (value) => value > 0) ?? Infinity
   return {
@@ -38,5 +41,6 @@ export function resolveScheduling(request: Omit<GenerateRequest, 'task' | 'model
       checkOneOf('contextOverflow', request.contextOverflow, ['error', 'truncate-start', 'stop']) ?? 'stop',
     cacheSalt: checkString('cacheSalt', request.cacheSalt) ?? '',
     readPrefixCache: checkBoolean('readPrefixCache', request.readPrefixCache) ?? true,
+    session: checkString('session', request.session),
   }
 }

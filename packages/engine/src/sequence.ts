@@ -53,6 +53,8 @@ export class Sequence {
   numOutput = 0
   /** Whether a step was ever computed for it. */
   started = false
+  /** When its last token was drawn, on the engine's clock. */
+  drawnMs: number | undefined
   /** Tokens and their log-probabilities since the last delta. */
   unsaidTokens: number[] = []
   unsaidLogprobs: TokenLogprob[] = []

@@ -3,11 +3,18 @@ import type { WireError } from './error.ts'
 import type { HubSourceRequest } from './hugging-face.ts'
 import type { Manifest } from './manifest.ts'
 import type { ModelsApi, PickedFile, StorageWarning, StoreKind } from './models.ts'
-import type { GenerateRequest, TokenizeRequest } from './request.ts'
+import type { BatchingOptions, GraphFacts, ResponseCacheOptions, SequenceOptions } from './one-shot.ts'
+import type { PipelineSpec } from './pipeline.ts'
+import type { Request, TokenizeRequest } from './request.ts'
+import type { SessionsApi } from './session.ts'
+import type { SleepLevel } from './sleep.ts'
+import type { SplitChoice } from './split-choice.ts'
 import type { ModelStats } from './stats.ts'
+import type { ObserveOptions } from './telemetry-event.ts'
+import type { ToolParserName } from './tool.ts'
 
 /** The control plane of one worker, called through Comlink. Answers are values: an error comes back as data, never thrown across. */
-export interface EngineApi extends ModelsApi {
+export interface EngineApi extends ModelsApi, SessionsApi {
   /** Says once where the worker finds its own assets. Must come first. */
   configure(config: WorkerConfig): Promise<Answer<DeviceReport>>
   /** `LoadProgress` comes on `port`; the page may say `LoadCommand` on it. */
@@ -24,13 +31,21 @@ export interface EngineApi extends ModelsApi {
   resetPrefixCache(model: string): Promise<Answer<null>>
   /** Deletes what the weight store keeps: of one model folder, or everything. Loaded models go on working. */
   clearCache(url?: string): Promise<Answer<null>>
+  /** Gives a model's session, device memory and KV back, and keeps what waking is fast with. Running requests end with `engine_lost`. */
+  sleep(model: string): Promise<Answer<null>>
+  /** Makes a model that sleeps serve again, out of the store; harmless when it does not sleep. */
+  wake(model: string): Promise<Answer<ModelInfo>>
   /**
    * Starts a request; everything it says comes on `port`. Resolves once its last word is said. `isCancelled`: it was cancelled before it was sent;
    * it is checked and ends without a step, which a cancel on the port, a way of its own, could come too late for. @param id names it for `cancel`.
    */
-  submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
+  submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<void>
   /** Ends a request whose page cannot say so on its port; harmless when it has ended. */
   cancel(id: string): Promise<void>
+  /** Ends a request without a last word: whoever asked asks again. Harmless when it has ended. */
+  putOff(id: string): Promise<void>
+  /** Tells from now on what happens, on `port`, until that is closed. @param worker what events call this worker. */
+  observe(worker: string, port: MessagePort, options: ObserveOptions): Promise<Answer<null>>
   /** Answered between two steps: no answer, or one without progress, means that the worker is stuck. */
   pulse(): Promise<Pulse>
 }
@@ -60,7 +75,7 @@ export interface WorkerConfig {
 export interface StorageConfig {
   /** Default `indexeddb`; where it does not work nothing is kept, and loads say so. */
   readonly kind?: StoreKind
-  /** Most bytes of weights to keep. Default: as many as the browser lets us; 256 MiB in memory. */
+  /** Most bytes of weights and saved sessions to keep. Default: as many as the browser lets us; 256 MiB in memory. */
   readonly budgetBytes?: number
   /**
    * Origins that models may come from, redirects included. Others are refused before any request. Browsers follow a redirect before they say where
@@ -96,15 +111,19 @@ export interface WorkerAssets {
   readonly grammar: string
   /** The converter of checkpoints, `tabserve.convert.js`; fetched by the first `models.convert`. */
   readonly converter: string
+  /** transformers.js without its engine, `tabserve.transformers.js`; fetched by the first model whose task or pipeline needs it. */
+  readonly transformers: string
 }
 
-export interface LoadRequest extends ServingOptions {
+export interface LoadRequest extends ServingOptions, OneShotOptions {
   /** Absolute URL of a model folder, the one that holds `manifest.json`; of picked files it only names them. */
   readonly url: string
   /** Files that the user picked, in place of a folder that is fetched. */
   readonly files?: readonly PickedFile[]
   /** A repository of the Hugging Face hub; `url` is its address. */
   readonly hub?: HubSourceRequest
+  /** A pipeline and the models that its nodes name, by absolute addresses; `url` only names it. */
+  readonly pipeline?: PipelineSpec
   /**
    * Where the model runs. `auto`: on the GPU where that was measured to be faster, and right, on this machine; `ModelInfo.choice` says why. Default
    * `auto`.
@@ -121,6 +140,16 @@ export interface LoadRequest extends ServingOptions {
    * false: a stored model loads without one request.
    */
   readonly refresh?: boolean
+}
+
+/** How a model that is asked once a request serves. What is not said the manifest says. */
+export interface OneShotOptions {
+  /** In place of the manifest's: the name of one of tabserve's handlers or of the worker file's own. */
+  readonly handler?: string
+  readonly batching?: BatchingOptions
+  readonly sequence?: SequenceOptions
+  /** Keeps answers. Default: none, but for requests with `cache: true`, which share 32 MiB of memory. */
+  readonly responseCache?: ResponseCacheOptions
 }
 
 /** How a model serves many requests at once. */
@@ -141,6 +170,8 @@ export interface ServingOptions {
   readonly targetGapMs?: number
   /** Guesses the next tokens of an answer from what it has already said; onnxruntime of a lone one only. `auto`: while it pays. Default `auto`. */
   readonly speculation?: 'auto' | 'off'
+  /** How the model writes calls of tools. Default: as the words of its chat template say. */
+  readonly toolParser?: ToolParserName
 }
 
 export type RunnerName = 'kernels' | 'heap' | 'public' | 'webgpu'
@@ -158,11 +189,15 @@ export interface ModelInfo {
   readonly runner: RunnerName
   /** Why `auto` did not choose a better one, or what it does not do right on this machine; of a foreign graph, what was found in it. */
   readonly runnerReason?: string
+  /** How deep it sleeps; absent: it is awake. The rest is then as it was. */
+  readonly sleepLevel?: SleepLevel
   /** The device, and why. It changes when the GPU is lost for good. */
   readonly choice: DeviceChoice
   /** Which nodes run on the GPU and which do not, where the model runs there. */
   readonly placement?: GpuPlacement
   readonly threads: number
+  /** How the cores are shared out, where the load left that to us with `replicas: 'auto'`. */
+  readonly split?: SplitChoice
   readonly contextLength: number
   readonly maxRunning: number
   /** Largest size of the KV cache; it begins small. */
@@ -171,6 +206,10 @@ export interface ModelInfo {
   /** Bytes of wasm memory in use after loading, weights and working memory: of a model that the kernels run. */
   readonly heapBytes?: number
   readonly hasChatTemplate: boolean
+  /** How it writes calls of tools. Absent: that is not known, and `toolChoice: 'auto'` is refused. */
+  readonly toolParser?: ToolParserName
+  /** Of a model that is asked once a request. Its `contextLength` and `kvBytes` are 0, `maxRunning` is the size of a batch. */
+  readonly graph?: GraphFacts
   readonly load: LoadReport
 }
 
@@ -183,6 +222,8 @@ export interface LoadReport {
   readonly localBytes: number
   /** Time that somebody waited for bytes, part of it within `createMs`: weights stream into the runner. */
   readonly fetchMs: number
+  /** Time in hashing what came; it goes on while bytes come and weights stream into the runner. */
+  readonly hashMs: number
   readonly createMs: number
   readonly warmupMs: number
   /** Why the weights are not kept, when they are not. The model works all the same. */

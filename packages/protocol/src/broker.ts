@@ -1,5 +1,6 @@
 import type { LoadRequest, ModelInfo } from './api.ts'
-import type { Scaling } from './hub.ts'
+import type { FixedScaling } from './hub.ts'
+import type { SleepOptions } from './sleep.ts'
 
 /** What a tab says to the broker, a shared worker that all tabs of an origin reach, because ports cannot be handed from tab to tab. */
 export type BrokerCommand =
@@ -21,9 +22,11 @@ export type BrokerEvent =
   /** To those who were served by the last leader. */
   | { readonly type: 'leader-changed' }
 
-/** A loaded model as another tab takes it up. */
+/** A loaded model as another tab takes it up, and as memory budgets count it. */
 export interface HeldModel {
   readonly info: ModelInfo
   readonly request: LoadRequest
-  readonly scaling: Scaling
+  readonly scaling: FixedScaling
+  /** Absent: it is awake. */
+  readonly sleep?: SleepOptions
 }

@@ -1,13 +1,13 @@
 import { BYTES_PER_ELEMENT, tensorBytes, weightSlots } from './decoder-tensors.ts'
 import type { WeightSlot } from './decoder-tensors.ts'
 import { isCount, isIndex, isRecord } from './json-shape.ts'
-import type { DecoderGraph, DecoderTraits, Manifest, ManifestFile, TensorEntry } from './manifest.ts'
+import type { DecoderGraph, DecoderTraits, GenerateManifest, ManifestFile, TensorEntry } from './manifest.ts'
 
 /**
  * Says what is wrong with `graph.decoder` of a manifest whose other parts were found good, or `undefined`. After that a runner may
  * read every tensor where the list says it is, and has every tensor that it needs.
  */
-export function decoderProblem({ graph, files }: Manifest): string | undefined {
+export function decoderProblem({ graph, files }: GenerateManifest): string | undefined {
   if (graph.kind !== 'decoder-gqa') return undefined
   const traits: unknown = graph.decoder
   if (traits === undefined) return undefined

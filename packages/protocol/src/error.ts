@@ -6,6 +6,9 @@ export type ErrorCode =
   | 'model_not_found' // nothing answers at the model's address, or the folder lacks a file
   | 'access_denied' // the model is private or gated: the server wants a token, or another one
   | 'model_not_loaded' // a request names a model that this worker does not hold
+  | 'model_asleep' // the model was put to sleep, and requests are not to wait for it
+  | 'session_not_found' // no open, or no saved, session has this name, or its KV is gone
+  | 'session_mismatch' // a saved session is of another model, version or KV layout than it is to continue on
   | 'bad_model' // the folder is there but is not a model that we can run
   | 'integrity' // a file's bytes are not what the manifest promises
   | 'network' // the download was cut, refused or timed out
@@ -27,8 +30,17 @@ export interface WireError {
   readonly file?: string
   /** The option that the error is about, as the request names it. */
   readonly param?: string
+  /** The node of a pipeline that failed. */
+  readonly node?: string
   /** When trying again may help, in milliseconds. Of `queue_full`: an estimate; of `network`: what the server asked for. */
   readonly retryAfterMs?: number
+}
+
+/** Messages quote what they are about, and a hostile file has names of any length. */
+const LONGEST_MESSAGE = 2000
+
+function clipped(message: string): string {
+  return message.length <= LONGEST_MESSAGE ? message : `${message.slice(0, LONGEST_MESSAGE - 1)}…`
 }
 
 /** The one error class of tabserve. */
@@ -36,28 +48,31 @@ export class EngineError extends Error {
   readonly code: ErrorCode
   readonly file: string | undefined
   readonly param: string | undefined
+  readonly node: string | undefined
   readonly retryAfterMs: number | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: Pick<WireError, 'file' | 'param' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
+    options: Pick<WireError, 'file' | 'param' | 'node' | 'retryAfterMs'> & { readonly cause?: unknown } = {},
   ) {
-    super(message, 'cause' in options ? { cause: options.cause } : {})
+    super(clipped(message), 'cause' in options ? { cause: options.cause } : {})
     this.name = 'EngineError'
     this.code = code
     this.file = options.file
     this.param = options.param
+    this.node = options.node
     this.retryAfterMs = options.retryAfterMs
   }
 
   toWire(): WireError {
-    const { code, message, file, param, retryAfterMs } = this
+    const { code, message, file, param, node, retryAfterMs } = this
     return {
       code,
       message,
       ...(file === undefined ? {} : { file }),
       ...(param === undefined ? {} : { param }),
+      ...(node === undefined ? {} : { node }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     }
   }

@@ -1,7 +1,9 @@
 import type { WireError } from './error.ts'
+import type { ResultEvent } from './one-shot.ts'
+import type { ToolCallDelta } from './tool.ts'
 
-/** What one request says back, in order, on its own port. `finish` and `error` are last words: exactly one ends every request. */
-export type RequestEvent = DeltaEvent | FinishEvent | ErrorEvent
+/** What one request says back, in order, on its own port. All but `delta` are last words: exactly one ends every request. */
+export type RequestEvent = DeltaEvent | FinishEvent | ResultEvent | ErrorEvent
 
 /** Text that can be shown: never half a character, never the beginning of a stop string. */
 export interface DeltaEvent {
@@ -13,6 +15,10 @@ export interface DeltaEvent {
   readonly tokens: readonly number[]
   /** One entry a token in `tokens`, when the request asked for log-probabilities. */
   readonly logprobs?: readonly TokenLogprob[]
+  /** Of calls of tools, in order; their text is not in `text`. */
+  readonly toolCalls?: readonly ToolCallDelta[]
+  /** What the model thinks, when the request wants it apart. */
+  readonly reasoning?: string
 }
 
 export interface FinishEvent {
@@ -21,12 +27,14 @@ export interface FinishEvent {
   readonly choices: readonly ChoiceEnd[]
   readonly usage: Usage
   readonly timing: Timing
+  /** Absent where no engine of ours ended it: a server answered, or the worker had died. */
+  readonly work?: EngineWork
   /** One entry a prompt token but the first, when the request asked for them. */
   readonly promptLogprobs?: readonly TokenLogprob[]
 }
 
 export interface ChoiceEnd {
-  readonly reason: FinishReason
+  readonly reason: FinishReason | 'tool_calls'
   /** The stop string or stop token that ended the text. */
   readonly stop?: string | number
 }
@@ -36,6 +44,7 @@ export interface ErrorEvent {
   readonly error: WireError
 }
 
+/** How the engine ends an answer. One that ended well (`stop`) and has calls in it is told to the caller as `tool_calls`. */
 export type FinishReason = 'stop' | 'length' | 'abort' | 'timeout'
 
 /** Counts of tokens. A stop token that ended the text is counted, though it is in no delta. */
@@ -55,6 +64,18 @@ export interface Timing {
   readonly firstTokenMs: number | undefined
   /** From submit to the last word. */
   readonly totalMs: number
+}
+
+/** What an engine did for a request. */
+export interface EngineWork {
+  /** When it was submitted, in milliseconds since the Unix epoch, on the monotonic clock that page and workers share. */
+  readonly submittedMs: number
+  /** From submit to the last token of all answers; `undefined` when none came. */
+  readonly lastTokenMs: number | undefined
+  /** How often an answer was sent back to wait. */
+  readonly preemptions: number
+  readonly draftTokens: number
+  readonly acceptedTokens: number
 }
 
 /** Natural-log probability of a token before sampling parameters change the distribution, and of the likeliest at its place. */

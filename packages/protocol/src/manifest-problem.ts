@@ -1,6 +1,7 @@
 import { decoderProblem } from './decoder-problem.ts'
 import { isCount, isIndex, isRecord } from './json-shape.ts'
-import type { Manifest } from './manifest.ts'
+import type { GenerateManifest } from './manifest.ts'
+import { inferProblem } from './infer-problem.ts'
 
 const NAME = /^[\w.-]+$/
 const SHA256 = /^[0-9a-f]{64}$/
@@ -17,14 +18,24 @@ export function manifestProblem(value: unknown): string | undefined {
   for (const key of ['name', 'version'] as const) {
     if (typeof value[key] !== 'string' || !NAME.test(value[key])) return `"${key}" must match ${NAME}`
   }
-  if (value['task'] !== 'generate') return `"task" ${JSON.stringify(value['task'])} is not one of: generate`
+  switch (value['task']) {
+    case 'generate':
+      return generateProblem(value)
+    case 'infer':
+      return filesProblem(value['files']) ?? inferProblem(value)
+    default:
+      return `"task" ${JSON.stringify(value['task'])} is not one of: generate, infer`
+  }
+}
+
+function generateProblem(value: Readonly<Record<string, unknown>>): string | undefined {
   if (!isCount(value['parameters'])) return '"parameters" must be a positive whole number'
   return (
     graphProblem(value['graph']) ??
     filesProblem(value['files']) ??
     tokenizerProblem(value['tokenizer']) ??
-    missingFile(value as unknown as Manifest) ??
-    decoderProblem(value as unknown as Manifest)
+    missingFile(value as unknown as GenerateManifest) ??
+    decoderProblem(value as unknown as GenerateManifest)
   )
 }
 
@@ -91,7 +102,7 @@ function tokenizerProblem(tokenizer: unknown): string | undefined {
   return undefined
 }
 
-function missingFile({ files, graph, tokenizer }: Manifest): string | undefined {
+function missingFile({ files, graph, tokenizer }: GenerateManifest): string | undefined {
   const listed = new Set(files.map((file) => file.path))
   const used = [graph.file, ...[graph.externalData].flat(), tokenizer.file, tokenizer.config]
   if (tokenizer.chatTemplate !== undefined) used.push(tokenizer.chatTemplate)

@@ -1,26 +1,60 @@
 import type { HubOrigin } from './hugging-face.ts'
+import type { BatchingOptions, SequenceOptions } from './one-shot.ts'
 
 /**
  * `manifest.json`, the first file of a model folder: what the model is, and every other file with its size and hash.
  * Everything a runtime must know before it touches a weight is here; nothing is guessed from file names.
  */
-export interface Manifest {
+export type Manifest = GenerateManifest | InferManifest
+
+interface ModelFolder {
   readonly format: 'tabserve-model'
   readonly formatVersion: 1
   /** The model's name; requests say `name` or `name@version`. Letters, digits, `.`, `_`, `-`. */
   readonly name: string
   readonly version: string
-  readonly task: 'generate'
   readonly description?: string
   /** SPDX identifier. */
   readonly license?: string
+  readonly files: readonly ManifestFile[]
+  /** Of a manifest that was made from a repository of the Hugging Face hub. */
+  readonly source?: HubOrigin
+  /** Of a manifest that was made for a bare file: nobody else says what its hash must be. */
+  readonly trust?: 'first-use'
+}
+
+/** A decoder that continues text. */
+export interface GenerateManifest extends ModelFolder {
+  readonly task: 'generate'
   /** Number of weights, tied ones counted once; of `decoder-onnx` what the configuration lets expect. */
   readonly parameters: number
   readonly graph: DecoderGraph | OnnxDecoderGraph
   readonly tokenizer: TokenizerSpec
-  readonly files: readonly ManifestFile[]
-  /** Of a manifest that was made from a repository of the Hugging Face hub. */
-  readonly source?: HubOrigin
+}
+
+/** Any other model: asked once a request, with tensors or with what its handler takes. */
+export interface InferManifest extends ModelFolder {
+  readonly task: 'infer'
+  readonly parameters?: number
+  readonly graph: OnnxGraphSpec
+  /** Further graphs, which a handler of several passes runs by these names; `main` is `graph`. */
+  readonly graphs?: Readonly<Record<string, OnnxGraphSpec>>
+  /** The handler that makes inputs and reads outputs: one of tabserve's, or of the page's own worker file. */
+  readonly handler?: string
+  /** What the model's maker says to the handler: pooling, labels, sizes. */
+  readonly options?: Readonly<Record<string, unknown>>
+  readonly tokenizer?: TokenizerSpec
+  /** What a load says by default. */
+  readonly batching?: BatchingOptions
+  readonly sequence?: SequenceOptions
+}
+
+/** Any ONNX graph. What it takes and gives is read from the file. */
+export interface OnnxGraphSpec {
+  readonly kind: 'onnx'
+  readonly file: string
+  /** Files that the graph's external data lies in, as paths in the manifest. Default: none, weights are in the graph. */
+  readonly externalData?: readonly string[]
 }
 
 export interface ManifestFile {

@@ -79,7 +79,7 @@ export interface Verification {
 
 export interface StorageReport {
   readonly kind: StoreKind
-  /** Bytes of weights. */
+  /** Bytes of weights and saved sessions. */
   readonly usedBytes: number
   readonly budgetBytes?: number
   /** Of everything that this origin keeps, as the browser estimates. */

@@ -1,10 +1,19 @@
+import type { ToolCall, ToolChoice, ToolDefinition } from './tool.ts'
+import type { OneShotRequest } from './one-shot.ts'
+
 /** What can be asked of a model, told apart by `task`. */
-export type Request = GenerateRequest
+export type Request = GenerateRequest | OneShotRequest
 
 /** One message of a conversation. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant'
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: string
+  /** Of `assistant`: the calls it made, before or in place of text. */
+  readonly toolCalls?: readonly ToolCall[]
+  /** Of `tool`: whose result `content` is. */
+  readonly toolCallId?: string
+  /** Of `assistant`: what it thought before it answered; most templates leave it out of later prompts. */
+  readonly reasoning?: string
 }
 
 /** Asks a decoder to continue a prompt or to answer a conversation. Exactly one of `prompt`, `promptTokens` and `messages`. */
@@ -21,6 +30,20 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly n?: number
   /** Not together with `ignoreEos`. Default: anything may be said. */
   readonly structuredOutputs?: StructuredOutputs
+  /** What the model may ask the caller to do; at most 128, with `messages` only. */
+  readonly tools?: readonly ToolDefinition[]
+  /** Default `auto` where there are tools. */
+  readonly toolChoice?: ToolChoice
+  /** `false`: at most one call an answer. Default true. */
+  readonly parallelToolCalls?: boolean
+  /** What a model thinks between `<think>` and `</think>` comes as `reasoning` and not in the text; with `messages` only. Default false. */
+  readonly separateReasoning?: boolean
+  /** Handed to the chat template, which decides what they mean: `{ enable_thinking: false }`. */
+  readonly templateOptions?: Readonly<Record<string, unknown>>
+  /** What telemetry calls it. Default: random. */
+  readonly requestId?: string
+  /** W3C trace context of whoever asks; telemetry carries it on. */
+  readonly traceparent?: string
   /**
    * What each answer had said when the worker that computed it died; they go on behind it, and nothing is said twice. The client's own: it puts
    * requests that were running to a new worker with this.
@@ -50,7 +73,10 @@ export interface StructuredOutputs {
 }
 
 /** A prompt whose tokens are asked for, without an answer. Exactly one of `prompt` and `messages`. */
-export type TokenizeRequest = Pick<GenerateRequest, 'model' | 'prompt' | 'messages'>
+export type TokenizeRequest = Pick<
+  GenerateRequest,
+  'model' | 'prompt' | 'messages' | 'tools' | 'templateOptions'
+>
 
 /** When a request runs, for how long, and what it shares. */
 export interface SchedulingParams {
@@ -77,11 +103,13 @@ export interface SchedulingParams {
   readonly cacheSalt?: string
   /** `false` computes the whole prompt anew. Default true. */
   readonly readPrefixCache?: boolean
+  /** Names a session that keeps the KV of this request, instead of that of its last one, for as long as memory allows. Only with one answer. */
+  readonly session?: string
 }
 
 /** How the next token is chosen and when to stop. The defaults are vLLM's, except `maxTokens`. */
 export interface SamplingParams {
-  /** Most tokens to generate. Default: what the context has room for. */
+  /** Most tokens to generate; with 0 the prompt is read into the KV cache and nothing is said. Default: what the context has room for. */
   readonly maxTokens?: number
   /** 0 is greedy. Default 1. */
   readonly temperature?: number
@@ -117,24 +145,8 @@ export interface SamplingParams {
   readonly promptLogprobs?: number
 }
 
-/** Every option of a generate request; anything else is refused. The compiler checks that none is missing. */
-export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
-  task: true,
-  model: true,
-  prompt: true,
-  promptTokens: true,
-  messages: true,
-  n: true,
-  structuredOutputs: true,
-  resume: true,
-  priority: true,
-  preempt: true,
-  admission: true,
-  queueTimeoutMs: true,
-  timeoutMs: true,
-  contextOverflow: true,
-  cacheSalt: true,
-  readPrefixCache: true,
+/** Every option of sampling. The compiler checks that none is missing. */
+export const SAMPLING_OPTIONS: Readonly<Record<keyof SamplingParams, true>> = {
   maxTokens: true,
   temperature: true,
   topK: true,
@@ -152,4 +164,33 @@ export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
   seed: true,
   logprobs: true,
   promptLogprobs: true,
+}
+
+/** Every option of a generate request; anything else is refused. The compiler checks that none is missing. */
+export const GENERATE_OPTIONS: Readonly<Record<keyof GenerateRequest, true>> = {
+  task: true,
+  model: true,
+  prompt: true,
+  promptTokens: true,
+  messages: true,
+  n: true,
+  structuredOutputs: true,
+  tools: true,
+  toolChoice: true,
+  parallelToolCalls: true,
+  separateReasoning: true,
+  templateOptions: true,
+  requestId: true,
+  traceparent: true,
+  resume: true,
+  priority: true,
+  preempt: true,
+  admission: true,
+  queueTimeoutMs: true,
+  timeoutMs: true,
+  contextOverflow: true,
+  cacheSalt: true,
+  readPrefixCache: true,
+  session: true,
+  ...SAMPLING_OPTIONS,
 }

@@ -1,7 +1,12 @@
+import type { ErrorCode } from './error.ts'
 import type { FinishReason } from './event.ts'
+import type { OneShotStats } from './one-shot.ts'
+import type { SleepLevel } from './sleep.ts'
 
 /** What one loaded model is doing and has done since it was loaded. Counters only grow. */
 export interface ModelStats {
+  /** How deep the model sleeps; absent: it is awake. */
+  readonly sleepLevel?: SleepLevel
   /** Requests' answers that hold a place in the KV cache. */
   readonly running: number
   /** Answers that wait for one. */
@@ -16,9 +21,18 @@ export interface ModelStats {
   readonly kvBytes: number
   /** Forward passes, by kind. */
   readonly steps: Readonly<Record<StepKind, number>>
-  /** Milliseconds in forward passes, and in deciding and booking them. */
+  /** Milliseconds in forward passes, copies of KV included. */
   readonly stepMs: number
+  /** Milliseconds in deciding and booking them, in copies of KV before them, and in choosing tokens behind them. */
   readonly planMs: number
+  readonly copyMs: number
+  readonly sampleMs: number
+  /** Forward passes by the number of answers in them. */
+  readonly batches: Readonly<Record<number, BatchStats>>
+  /** Tokens of each forward pass. */
+  readonly stepTokens: Distribution
+  /** When the last request was submitted, in milliseconds since the Unix epoch; 0 before there was one. */
+  readonly lastRequestMs: number
   /** Tokens that went through the model, whatever became of them. */
   readonly computedTokens: number
   /** Prompt tokens asked for, and how many of them were found in the KV cache. */
@@ -27,6 +41,11 @@ export interface ModelStats {
   readonly generatedTokens: number
   readonly finished: Readonly<Record<FinishReason, number>>
   readonly failed: number
+  /** Failed requests by the code of their error, and the milliseconds from their submit to it. */
+  readonly failures: Readonly<Partial<Record<ErrorCode, number>>>
+  readonly failedMs: number
+  /** Of them those for whom the model gave nothing that is a number. */
+  readonly corrupted: number
   /** Requests that were turned away with `queue_full`. */
   readonly refused: number
   /** Answers that were sent back to wait, for a better one or for want of KV. */
@@ -36,6 +55,8 @@ export interface ModelStats {
   readonly recoveryMs: number
   readonly speculation: SpeculationStats
   readonly requests: RequestDistributions
+  /** Of a model that is asked once a request; what is about tokens and KV is 0 then. */
+  readonly oneShot?: OneShotStats
 }
 
 /**
@@ -44,14 +65,25 @@ export interface ModelStats {
  */
 export type StepKind = 'decode' | 'prefill' | 'mixed' | 'verify'
 
+/** All forward passes with one number of answers in them. Milliseconds of all of them together. */
+export interface BatchStats {
+  readonly count: number
+  readonly inputMs: number
+  readonly inferMs: number
+  readonly outputMs: number
+}
+
 export interface KvBlockStats {
   readonly total: number
   /** That running answers hold; what several share counts once. */
   readonly used: number
   /** That nobody holds and that a request which begins the same way would find. */
   readonly cached: number
-  /** How often a part of a block was copied, for want of sharing. Only grows. */
+  /** How often a part of a block was copied, for want of sharing. Only grows, as the next two. */
   readonly copied: number
+  /** How often a block became findable, and how often one had to go for another. */
+  readonly stored: number
+  readonly evicted: number
 }
 
 export interface SpeculationStats {
@@ -70,15 +102,26 @@ export interface RequestDistributions {
   readonly firstTokenMs: Distribution
   /** From the first forward pass to the first token. */
   readonly prefillMs: Distribution
-  /** From the first token to the last word. */
+  /** From the first token to the last. */
   readonly decodeMs: Distribution
+  /** From the first forward pass to the last token. */
+  readonly inferenceMs: Distribution
   /** From submit to the last word. */
   readonly totalMs: Distribution
   /** Mean time of a token but the first, of requests with one answer. */
   readonly tokenMs: Distribution
+  /** From each token of an answer to its next. Tokens of one step share its time. Of all answers, those that still run included. */
+  readonly interTokenMs: Distribution
   readonly promptTokens: Distribution
   /** Of all answers of a request together. */
   readonly generatedTokens: Distribution
+  /** Of its longest answer. */
+  readonly mostGeneratedTokens: Distribution
+  /** Prompt tokens that were not in the KV cache. */
+  readonly prefillTokens: Distribution
+  /** What requests ask for: `maxTokens`, of those that say it, and `n`. */
+  readonly maxTokens: Distribution
+  readonly n: Distribution
 }
 
 /** A histogram. Counters only grow. */

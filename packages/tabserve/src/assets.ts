@@ -25,6 +25,7 @@ export const assets: ClientOptions['assets'] = {
   },
   grammar: new URL('./assets/xgrammar.js', import.meta.url).href,
   converter: new URL('./assets/tabserve.convert.js', import.meta.url).href,
+  transformers: new URL('./assets/tabserve.transformers.js', import.meta.url).href,
 }
 
 /** A file like the others: bundlers that made it a part of theirs would have to be told how. */

@@ -29,6 +29,7 @@ export function createClient(options: Partial<ClientOptions> = {}): Promise<Clie
       },
       grammar: beside('xgrammar.js'),
       converter: beside('tabserve.convert.js'),
+      transformers: beside('tabserve.transformers.js'),
       kernels: {
         plain: beside('kernels-plain.wasm'),
         relaxed: beside('kernels-relaxed.wasm'),

@@ -32,7 +32,7 @@ class Broker {
   welcome(port: MessagePort): void {
     const tab: Tab = { port, isServed: false }
     this.#tabs.add(tab)
-    port.onmessage = ({ data }: MessageEvent<BrokerCommand>) => this.#take(tab, data)
+    port.onmessage = ({ data }: MessageEvent<unknown>) => isCommand(data) && this.#take(tab, data)
   }
 
   #take(from: Tab, command: BrokerCommand): void {
@@ -67,6 +67,14 @@ class Broker {
       tell(this.#leader, { type: 'connect', tab, port }, port)
     }
   }
+}
+
+/** Any script of the origin may say anything. */
+function isCommand(data: unknown): data is BrokerCommand {
+  const { type, held, tab, port } = (data ?? {}) as Readonly<Record<string, unknown>>
+  if (type === 'hold') return Array.isArray(held)
+  if (type === 'connect') return typeof tab === 'string' && port instanceof MessagePort
+  return type === 'hello' || type === 'lead'
 }
 
 function tell(tab: Tab, event: BrokerEvent, ...transfer: Transferable[]): void {

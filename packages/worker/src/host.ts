@@ -1,5 +1,5 @@
 import { expose } from 'comlink'
-import type { ModelRepository } from '@tabserve/runtime'
+import type { ModelRepository, SavedSessions, WorkerExtensions } from '@tabserve/runtime'
 import type { EngineApi } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import { servesAsHelper } from '@tabserve/runtime'
@@ -7,36 +7,44 @@ import { modelsApi } from './models-api.ts'
 import { openRepository } from './open-repository.ts'
 import { OpenRequests } from './open-requests.ts'
 import { Server } from './server.ts'
+import { sessionsApi } from './sessions-api.ts'
+import { Telemetry } from './telemetry.ts'
 import { withProgress } from './with-progress.ts'
 
-/** Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too. */
-export function startWorker(): void {
+/**
+ * Exposes one `Server` to the page that made this worker. Called once, by the worker's entry file, which its helpers run too.
+ * @param extensions handlers and hooks of the page's own worker file.
+ */
+export function startWorker(extensions: WorkerExtensions = {}): void {
   if (servesAsHelper()) return
   let server: Server | undefined
-  let repository: ModelRepository | undefined
+  let stored: { readonly repository: ModelRepository; readonly sessions: SavedSessions } | undefined
   let converter = ''
   const requests = new OpenRequests()
+  const telemetry = new Telemetry()
   const ready = () => {
     if (server === undefined) throw notConfigured()
     return server
+  }
+  const store = () => {
+    if (stored === undefined) throw notConfigured()
+    return stored
   }
 
   const api: EngineApi = {
     configure: (config) =>
       answer('backend_failed', async () => {
         converter = config.assets.converter
-        repository = await openRepository(config.storage)
-        server = new Server(config, repository)
+        stored = await openRepository(config.storage)
+        server = new Server(config, stored.repository, stored.sessions, telemetry, extensions)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
     ...modelsApi(
-      () => {
-        if (repository === undefined) throw notConfigured()
-        return repository
-      },
+      () => store().repository,
       () => converter,
     ),
+    ...sessionsApi(ready, () => store().sessions),
     load: (request, port) =>
       answer('backend_failed', () =>
         withProgress(port, (onProgress, signal) => ready().load(request, onProgress, signal)),
@@ -63,9 +71,27 @@ export function startWorker(): void {
           .clearCache(url)
           .then(() => null),
       ),
+    sleep: (model) =>
+      answer('backend_failed', () =>
+        ready()
+          .sleep(model)
+          .then(() => null),
+      ),
+    wake: (model) => answer('backend_failed', () => ready().wake(model)),
     submit: (request, port, id, isCancelled) =>
-      requests.open(id, port, (emit) => ready().submit(request, emit), isCancelled),
+      requests.open(
+        id,
+        port,
+        (emit) => ready().submit(request.task === 'generate' ? { requestId: id, ...request } : request, emit),
+        isCancelled,
+      ),
     cancel: async (id) => requests.cancel(id),
+    putOff: async (id) => requests.putOff(id),
+    observe: (worker, port, options) =>
+      answer('backend_failed', () => {
+        telemetry.observe(worker, port, options)
+        return null
+      }),
     pulse: async () => server?.pulse() ?? { busy: false, progress: 0 },
   }
   expose(api)

@@ -1,7 +1,6 @@
 import type { Cancel, Emit } from '@tabserve/engine'
 import type {
   CacheFacts,
-  GenerateRequest,
   LoadProgress,
   LoadRequest,
   Manifest,
@@ -9,30 +8,62 @@ import type {
   ModelSourceRequest,
   ModelStats,
   Pulse,
+  Request,
+  RestoreSessionRequest,
+  RestoredSession,
+  SaveSessionRequest,
+  SavedSession,
   TokenizeRequest,
   WorkerConfig,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
-import type { LoadedModel, ModelFiles, ModelRepository, OpenedModel } from '@tabserve/runtime'
-import { Device, Mutex, TASKS } from '@tabserve/runtime'
+import type {
+  LoadableModel,
+  LoadedModel,
+  ModelFiles,
+  ModelRepository,
+  OpenedModel,
+  SavedSessions,
+  WorkerExtensions,
+} from '@tabserve/runtime'
+import { Device, Mutex, loadTask } from '@tabserve/runtime'
+import { tellOfLoad, tellOfUnload } from './load-events.ts'
+import type { OpenedEntry } from './open-pipeline.ts'
+import { openPipeline } from './open-pipeline.ts'
+import type { Telemetry } from './telemetry.ts'
 
 interface Entry {
   /** But for what may change: see `infoOf`. */
   readonly info: ModelInfo
-  readonly model: LoadedModel
+  /** `undefined` while it sleeps. */
+  model: LoadedModel | undefined
+  /** Makes the model anew, out of the store. */
+  readonly revive: () => Promise<LoadedModel>
 }
 
 /** The models of one worker: loads them, finds the one that a request names, lets them go. */
 export class Server {
   readonly device: Device
   readonly #repository: ModelRepository
+  readonly #sessions: SavedSessions
+  readonly #telemetry: Telemetry
+  readonly #extensions: WorkerExtensions
   readonly #models = new Map<string, Entry>()
   /** Loads and unloads in the order in which they were asked for: two loads of one model must not make it twice. */
   readonly #turns = new Mutex()
 
-  constructor(config: WorkerConfig, repository: ModelRepository) {
+  constructor(
+    config: WorkerConfig,
+    repository: ModelRepository,
+    sessions: SavedSessions,
+    telemetry: Telemetry,
+    extensions: WorkerExtensions,
+  ) {
+    this.#extensions = extensions
     this.device = new Device(config)
+    this.#sessions = sessions
     this.#repository = repository
+    this.#telemetry = telemetry
   }
 
   /** Loads what the request names. A model of the same name and version is replaced once the new one is ready. */
@@ -41,7 +72,9 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    return this.#turns.run(() => this.#load(request, onProgress, signal))
+    return this.#turns.run(() =>
+      tellOfLoad(this.#telemetry, request.url, onProgress, (told) => this.#load(request, told, signal)),
+    )
   }
 
   /** Throws `model_not_loaded`. Requests that are running end with `engine_lost`. */
@@ -49,7 +82,27 @@ export class Server {
     return this.#turns.run(async () => {
       const { info, model } = this.#find(id)
       this.#models.delete(info.id)
-      await model.served.dispose()
+      await model?.served.dispose()
+      tellOfUnload(this.#telemetry, info.id)
+    })
+  }
+
+  /** Frees a model and keeps its place; running requests end with `engine_lost`. Throws `model_not_loaded`. */
+  sleep(id: string): Promise<void> {
+    return this.#turns.run(async () => {
+      const entry = this.#find(id)
+      const { model } = entry
+      entry.model = undefined
+      await model?.served.dispose()
+    })
+  }
+
+  /** Makes a model that sleeps serve again. Throws `model_not_loaded`, or what keeps it from being made. */
+  wake(id: string): Promise<ModelInfo> {
+    return this.#turns.run(async () => {
+      const entry = this.#find(id)
+      entry.model ??= await entry.revive()
+      return infoOf(entry)
     })
   }
 
@@ -64,29 +117,30 @@ export class Server {
 
   /** Throws `model_not_loaded`. */
   stats(id: string): ModelStats {
-    return this.#find(id).model.served.stats()
+    return this.#awake(id).stats()
   }
 
   /** Throws `model_not_loaded` or `bad_request`. */
   tokenize(request: TokenizeRequest): readonly number[] {
-    return this.#find(request.model).model.served.tokenize(request)
+    return this.#awake(request.model).tokenize(request)
   }
 
   /** Throws `model_not_loaded` or `bad_request`. */
   tokenTexts(id: string, tokens: readonly number[]): readonly string[] {
-    return this.#find(id).model.served.tokenTexts(tokens)
+    return this.#awake(id).tokenTexts(tokens)
   }
 
   /** How far everything is, for whoever watches over this worker. */
   pulse(): Pulse {
-    const served = [...this.#models.values()].map(({ model }) => model.served)
+    const served = [...this.#models.values()].flatMap(({ model }) => model?.served ?? [])
     const stats = served.map((each) => each.stats())
-    // Who waits for another runner waits as a load does: nothing is stuck.
-    const isRecovering = served.some((each) => each.isRecovering)
+    // The GPU's link knows when that is silent for too long, and brings it back; this worker could only be ended.
+    const isAwaiting = served.some((each) => each.isAwaitingDevice)
     return {
-      busy: !isRecovering && stats.some(({ running, waiting }) => running + waiting > 0),
+      busy: !isAwaiting && stats.some(({ running, waiting }) => running + waiting > 0),
       progress: stats.reduce(
-        (sum, { computedTokens, generatedTokens }) => sum + computedTokens + generatedTokens,
+        (sum, { computedTokens, generatedTokens, oneShot }) =>
+          sum + computedTokens + generatedTokens + (oneShot?.infer.count ?? 0),
         0,
       ),
     }
@@ -94,7 +148,7 @@ export class Server {
 
   /** Throws `model_not_loaded`. */
   resetPrefixCache(id: string): void {
-    this.#find(id).model.served.resetPrefixCache()
+    this.#awake(id).resetPrefixCache()
   }
 
   clearCache(url?: string): Promise<void> {
@@ -102,8 +156,39 @@ export class Server {
   }
 
   /** Hands a request to its model. Throws `model_not_loaded`; everything else is said through `emit`. */
-  submit(request: GenerateRequest, emit: Emit): Cancel {
-    return this.#find(request.model).model.served.submit(request, emit)
+  submit(request: Request, emit: Emit): Cancel {
+    return this.#awake(request.model).submit(request, emit)
+  }
+
+  /** Keeps an open session for later visits, its KV too. Throws `model_not_loaded`, `bad_request`, `storage`, or what keeps its KV from being computed. */
+  async saveSession({ model: id, session, name, state }: SaveSessionRequest): Promise<SavedSession> {
+    const { info } = this.#find(id)
+    const kv = await this.#awake(id).readSession(session, state.cacheSalt ?? '', state.tokens)
+    return this.#sessions.save(name, info.manifest, state, kv)
+  }
+
+  /** Puts a saved session where the model finds it cached. Throws `model_not_loaded`, `context_overflow`, and what `SavedSessions.open` does. */
+  async restoreSession(request: RestoreSessionRequest): Promise<RestoredSession> {
+    const { info } = this.#find(request.model)
+    const served = this.#awake(request.model)
+    const holder = { manifest: info.manifest, kvLayout: served.kvLayout }
+    const { saved, state, kv } = await this.#sessions.open(request.name, holder, request.recompute)
+    if (state.tokens.length > info.contextLength) {
+      const message = `The session ${saved.name} has ${state.tokens.length} tokens and the model's context ${info.contextLength}.`
+      throw new EngineError('context_overflow', `${message} Load it with a larger contextLength.`)
+    }
+    if (kv !== undefined) await served.writeSession(request.session, state.cacheSalt ?? '', kv)
+    return { saved, state, hasKv: kv !== undefined }
+  }
+
+  /** Throws `model_not_loaded`. */
+  shareSession(id: string, from: string, to: string): void {
+    this.#awake(id).shareSession(from, to)
+  }
+
+  /** Throws `model_not_loaded`. */
+  releaseSession(id: string, session: string): void {
+    this.#find(id).model?.served.releaseSession(session)
   }
 
   async #load(
@@ -111,41 +196,69 @@ export class Server {
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
+    const entry = await this.#enter(request, onProgress, signal)
+    const { id } = entry.info
+    const replaced = this.#models.get(id)
+    this.#models.set(id, entry)
+    await replaced?.model?.served.dispose()
+    return infoOf(entry)
+  }
+
+  async #enter(
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Entry> {
+    const { pipeline } = request
+    if (pipeline === undefined) return this.#open(request, onProgress, signal)
+    const choice = this.device.cpuChoice(false)
+    const open = (onProgress: (progress: LoadProgress) => void, signal: AbortSignal) =>
+      openPipeline(pipeline, request, this.#extensions, choice, (member) =>
+        this.#open(member, onProgress, signal),
+      )
+    const revive = async () => (await open(() => {}, new AbortController().signal)).model
+    return { ...(await open(onProgress, signal)), revive }
+  }
+
+  /** A model that nobody can ask yet. */
+  async #open(
+    request: LoadRequest,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<OpenedEntry & Entry> {
     const { url, files, hub, refresh = false } = request
     const source = files !== undefined ? { files } : (hub ?? { url })
     const opened = await this.#repository.open(source, { signal, onProgress, refresh })
-    const { manifest } = opened
-    const { served, report, cache, ...facts } = await this.#make(opened, request, onProgress)
+    const { manifest, address, files: openedFiles } = opened
+    const reopen = () => this.#reopen(opened, request.hub ?? { url: address })
+    const make = (files: ModelFiles, onProgress: (progress: LoadProgress) => void) =>
+      this.#make({ address, manifest, files, reopen }, request, onProgress)
+    const { served, report, cache, ...facts } = await make(openedFiles, onProgress)
     const fetched = await this.#finish(opened, served)
     const info: ModelInfo = {
       ...facts,
       ...served.facts(),
-      id: `${manifest.name}@${manifest.version}`,
+      id: idOf(manifest),
       url: opened.address,
       manifest: withCache(manifest, cache),
       threads: this.device.report.threads,
       load: { ...fetched, ...report },
     }
-    const replaced = this.#models.get(info.id)
-    this.#models.set(info.id, { info, model: { served, report, ...facts } })
-    await replaced?.model.served.dispose()
-    return info
+    const revive = async () => make(await reopen(), () => {})
+    return { info, model: { served, report, ...facts }, revive }
   }
 
   async #make(
-    opened: OpenedModel,
+    { address, ...model }: Omit<LoadableModel, 'observer'> & Pick<OpenedModel, 'address'>,
     request: LoadRequest,
     onProgress: (progress: LoadProgress) => void,
   ): Promise<LoadedModel> {
     try {
-      const { manifest, files } = opened
-      const reopen = () => this.#reopen(opened, request.hub ?? { url: opened.address })
-      const model = { manifest, files, reopen }
-      return await TASKS[manifest.task](model, this.device, request, onProgress)
+      const observer = this.#telemetry.observerOf(idOf(model.manifest))
+      return await loadTask({ ...model, observer }, this.device, request, onProgress, this.#extensions)
     } catch (error) {
       // Kept, it would be found again at every load, also after the server has a better one.
-      if (error instanceof EngineError && error.code === 'bad_model')
-        await this.#repository.clear(opened.address)
+      if (error instanceof EngineError && error.code === 'bad_model') await this.#repository.clear(address)
       throw error
     }
   }
@@ -171,16 +284,28 @@ export class Server {
   #find(id: string): Entry {
     return findModel(this.#models, id)
   }
+
+  /** Throws `model_not_loaded`, `model_asleep`. */
+  #awake(id: string): LoadedModel['served'] {
+    const { info, model } = this.#find(id)
+    if (model !== undefined) return model.served
+    throw new EngineError('model_asleep', `${info.id} sleeps: wake it first.`)
+  }
+}
+
+function idOf({ name, version }: Manifest): string {
+  return `${name}@${version}`
 }
 
 function infoOf({ info, model }: Entry): ModelInfo {
+  if (model === undefined) return info
   const { runnerReason: _, placement: __, ...lasting } = info
   return { ...lasting, ...model.served.facts() }
 }
 
 /** The manifest says of a foreign graph what was found in it, whatever the folder's own says. */
 function withCache(manifest: Manifest, cache: CacheFacts | undefined): Manifest {
-  const { graph } = manifest
-  if (graph.kind !== 'decoder-onnx' || cache === undefined) return manifest
-  return { ...manifest, graph: { ...graph, cache } }
+  if (manifest.task !== 'generate' || manifest.graph.kind !== 'decoder-onnx' || cache === undefined)
+    return manifest
+  return { ...manifest, graph: { ...manifest.graph, cache } }
 }

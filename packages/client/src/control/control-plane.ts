@@ -1,4 +1,4 @@
-import type { GenerateRequest, ModelIndex, ModelInfo, VersionPolicy } from '@tabserve/protocol'
+import type { Request, ModelIndex, ModelInfo, VersionPolicy } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
 import type { AliasOptions } from './alias-table.ts'
 import { AliasTable } from './alias-table.ts'
@@ -6,10 +6,12 @@ import type { Clock } from './clock.ts'
 import type { AskRemote, Listener } from './dispatcher.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { Held } from './memory-budget.ts'
-import { checkRoom, modelBytes } from './memory-budget.ts'
+import { checkRoom, hasGivenBack, heldOf, leastReplicas, modelBytes } from './memory-budget.ts'
 import type { VersionStatus } from './model-directory.ts'
 import { ModelDirectory } from './model-directory.ts'
 import type { HostLoadOptions, HostSource, ModelHost } from './model-host.ts'
+import type { RemoteReport } from './remote-traffic.ts'
+import { RemoteTraffic } from './remote-traffic.ts'
 import type { RolloutOptions } from './rollout.ts'
 import { Rollout } from './rollout.ts'
 import type { VersionReport } from './version-metrics.ts'
@@ -22,7 +24,7 @@ export interface ControlPorts {
   readonly clock: Clock
   /** From [0, 1). */
   readonly random: () => number
-  /** Most bytes of all loaded models together; a load beyond it is refused. */
+  /** Most bytes of all loaded models together, those of other tabs with them; a load beyond it is refused. */
   readonly memoryBudgetBytes: number
   /** The same for what a rollout puts beside what is loaded. */
   readonly rolloutBudgetBytes: number
@@ -34,17 +36,22 @@ export class ControlPlane {
   readonly #ports: ControlPorts
   readonly #aliases: AliasTable
   readonly #traffic: VersionTraffic
+  readonly #remote: RemoteTraffic
   readonly #dispatcher: Dispatcher
   readonly #rollouts = new Map<string, Rollout>()
-  /** How many workers are to hold a model at least, where it is not one. */
-  readonly #replicas = new Map<string, number>()
 
   constructor(ports: ControlPorts) {
     this.#ports = ports
     this.#aliases = new AliasTable(ports.random)
     this.#traffic = new VersionTraffic(() => ports.clock.now())
+    this.#remote = new RemoteTraffic(() => ports.clock.now())
     const { host, askRemote } = ports
-    const parts = { directory: this.directory, aliases: this.#aliases, traffic: this.#traffic }
+    const parts = {
+      directory: this.directory,
+      aliases: this.#aliases,
+      traffic: this.#traffic,
+      remote: this.#remote,
+    }
     this.#dispatcher = new Dispatcher({ host, askRemote, ...parts })
   }
 
@@ -73,7 +80,8 @@ export class ControlPlane {
     try {
       if (memoryBudgetBytes !== Infinity) {
         const bytes = registered?.bytes ?? (await host.folderBytes(source))
-        checkRoom(id, bytes * leastReplicas(options), this.#besides(id), memoryBudgetBytes)
+        const besides = await this.#besides(id, source.url)
+        checkRoom(id, bytes * leastReplicas(options), besides, memoryBudgetBytes)
       }
       if (this.directory.info(id) === undefined) this.directory.setState(id, 'LOADING')
       return await this.adopt(await host.load(source, options), options)
@@ -89,7 +97,7 @@ export class ControlPlane {
   async adopt(info: ModelInfo, options: HostLoadOptions): Promise<ModelInfo> {
     this.directory.setReady(info)
     try {
-      this.reserve(info.id, leastReplicas(options))
+      await this.checkScale(info.id, leastReplicas(options))
       return info
     } catch (error) {
       await this.unload(info.id, false)
@@ -97,13 +105,21 @@ export class ControlPlane {
     }
   }
 
-  /** Counts so many replicas of a loaded model as its own from now on. Gives its id. Throws `memory` where they do not fit. */
-  reserve(name: string, replicas: number): string {
+  /** Gives the id of a loaded model. Throws `memory` where so many replicas of it do not fit. */
+  async checkScale(name: string, replicas: number): Promise<string> {
     const id = this.directory.resolve(name)
     const info = this.directory.info(id)
-    if (info !== undefined)
-      checkRoom(id, modelBytes(info) * replicas, this.#besides(id), this.#ports.memoryBudgetBytes)
-    this.#replicas.set(id, replicas)
+    const { memoryBudgetBytes } = this.#ports
+    if (info !== undefined && memoryBudgetBytes !== Infinity)
+      checkRoom(id, modelBytes(info) * replicas, await this.#besides(id, info.url), memoryBudgetBytes)
+    return id
+  }
+
+  /** Gives the id of a model that is to wake. Throws `memory` where what it gave back does not fit any more. */
+  async checkWake(name: string): Promise<string> {
+    const id = this.directory.resolve(name)
+    const found = (await this.#ports.host.held()).find(({ info }) => info.id === id)
+    if (found !== undefined && hasGivenBack(found)) await this.checkScale(id, leastReplicas(found.scaling))
     return id
   }
 
@@ -140,8 +156,17 @@ export class ControlPlane {
     return this.#traffic.reports()
   }
 
-  submit(request: GenerateRequest, stickyKey: string | undefined, listener: Listener): () => void {
+  remoteReports(): readonly RemoteReport[] {
+    return this.#remote.reports()
+  }
+
+  submit(request: Request, stickyKey: string | undefined, listener: Listener): () => void {
     return this.#dispatcher.submit(request, stickyKey, listener)
+  }
+
+  /** The version that a name, or an alias with this key, stands for now; else the name itself. */
+  versionOf(name: string, stickyKey: string | undefined): string {
+    return this.#aliases.route(name, stickyKey)?.model ?? this.directory.resolve(name)
   }
 
   /** Resolves once nothing stands against it; the rollout then goes its way. Throws `bad_request`, `model_not_found`, `model_not_loaded`, `memory`. */
@@ -204,7 +229,8 @@ export class ControlPlane {
       throw new EngineError('model_not_found', `${to} is not known: register its index or load it first.`)
     const bytes = registered.bytes ?? (await this.#ports.host.folderBytes({ url: registered.url }))
     const kvBytes = this.directory.info(from)?.kvBytes ?? 0
-    checkRoom(to, (bytes + kvBytes) * replicas, this.#besides(to), this.#ports.rolloutBudgetBytes)
+    const besides = await this.#besides(to, registered.url)
+    checkRoom(to, (bytes + kvBytes) * replicas, besides, this.#ports.rolloutBudgetBytes)
   }
 
   #onlyVersion(alias: string): string {
@@ -222,20 +248,15 @@ export class ControlPlane {
     if (!isNeeded && this.directory.info(id) !== undefined) await this.unload(id, true)
   }
 
-  #besides(id: string): Held[] {
-    return this.directory
-      .loaded()
-      .filter((info) => info.id !== id)
-      .map((info) => ({ id: info.id, bytes: modelBytes(info) * (this.#replicas.get(info.id) ?? 1) }))
+  /** What is loaded but for one model, which may be known by its address only; by other tabs too. */
+  async #besides(id: string, url: string): Promise<Held[]> {
+    const all = await this.#ports.host.held()
+    const others = all.filter(({ info }) => info.id !== id && info.url !== url)
+    return others.filter((held) => !hasGivenBack(held)).map(heldOf)
   }
 
   #refuseMoving(alias: string): void {
     if (this.#rollouts.has(alias))
       throw new EngineError('bad_request', `${alias} is being rolled out: wait, or abort that first.`)
   }
-}
-
-/** Those of a range that the load brings about stop at the budget by themselves. */
-function leastReplicas({ replicas = 1 }: Pick<HostLoadOptions, 'replicas'>): number {
-  return Math.max(1, typeof replicas === 'object' ? replicas.min : replicas)
 }

@@ -1,11 +1,11 @@
-import type { GenerateRequest, RequestEvent } from '@tabserve/protocol'
+import type { GenerateRequest, Request, RequestEvent, ServedBy } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { AliasRoute, AliasTable } from './alias-table.ts'
 import type { FallbackOptions } from './fallback.ts'
 import { fallbackCondition } from './fallback.ts'
 import type { ModelDirectory } from './model-directory.ts'
 import type { ModelHost } from './model-host.ts'
-import type { ServedBy } from './served-by.ts'
+import type { RemoteTraffic } from './remote-traffic.ts'
 import type { VersionReport } from './version-metrics.ts'
 import type { VersionTraffic } from './version-traffic.ts'
 
@@ -28,6 +28,7 @@ interface Ports {
   readonly directory: ModelDirectory
   readonly aliases: AliasTable
   readonly traffic: VersionTraffic
+  readonly remote: RemoteTraffic
   readonly askRemote: AskRemote
 }
 
@@ -40,7 +41,7 @@ export class Dispatcher {
   }
 
   /** Every event goes to `listener`, exactly one last word among them. Returns how to cancel. */
-  submit(request: GenerateRequest, stickyKey: string | undefined, listener: Listener): () => void {
+  submit(request: Request, stickyKey: string | undefined, listener: Listener): () => void {
     const { aliases, directory } = this.#ports
     if (stickyKey !== undefined && typeof stickyKey !== 'string')
       throw new EngineError('bad_request', `stickyKey ${String(stickyKey)} must be a string.`)
@@ -59,10 +60,12 @@ export class Dispatcher {
     }
   }
 
-  #submitRouted(request: GenerateRequest, route: AliasRoute, listener: Listener): () => void {
+  #submitRouted(request: Request, route: AliasRoute, listener: Listener): () => void {
     const { model, fallback } = route
     const local = { ...request, model }
-    if (fallback === undefined) return this.#submitLocal(local, 'live', listener.take)
+    // Servers are asked for text only.
+    if (fallback === undefined || local.task !== 'generate' || request.task !== 'generate')
+      return this.#submitLocal(local, 'live', listener.take)
     let hasBegun = false
     let isCancelled = false
     let cancelRemote: (() => void) | undefined
@@ -74,8 +77,13 @@ export class Dispatcher {
       hasBegun = true
       if (reason === undefined) return listener.take(event)
       const { url, model } = fallback
-      listener.servedBy({ where: 'remote', model, alias: request.model, url, reason })
-      cancelRemote = this.#ports.askRemote(fallback, request, listener.take)
+      const server = { where: 'remote', model, alias: request.model, url, reason } as const
+      listener.servedBy(server)
+      const metrics = this.#ports.remote.begin(server)
+      cancelRemote = this.#ports.askRemote(fallback, request, (event) => {
+        metrics.take(event)
+        listener.take(event)
+      })
     })
     return () => {
       isCancelled = true
@@ -88,15 +96,21 @@ export class Dispatcher {
   }
 
   /** Behind the real ones: a shadow must not make anybody wait. */
-  #submitShadow(request: GenerateRequest, model: string | undefined): () => void {
+  #submitShadow(request: Request, model: string | undefined): () => void {
     if (model === undefined) return () => {}
     const { priority = 0 } = request
-    const shadow = { ...request, model, priority: priority + 1, preempt: false }
+    const behind = { ...request, model, priority: priority + 1 }
+    // A sequence's state is of one version; what has moved to the real one cannot go to another.
+    if (request.task !== 'generate' && request.sequence !== undefined) return () => {}
+    const shadow: Request =
+      behind.task === 'generate'
+        ? { ...behind, ...shadowId(behind), preempt: false }
+        : { ...behind, transfer: false }
     return this.#submitLocal(shadow, 'shadow', () => {})
   }
 
   #submitLocal(
-    request: GenerateRequest,
+    request: Request,
     kind: VersionReport['traffic'],
     take: (event: RequestEvent) => void,
   ): () => void {
@@ -108,4 +122,9 @@ export class Dispatcher {
       if (event.type !== 'delta') traffic.ended()
     })
   }
+}
+
+/** Telemetry tells it from the real one. */
+function shadowId({ requestId }: GenerateRequest): Pick<GenerateRequest, 'requestId'> {
+  return requestId === undefined ? {} : { requestId: `${requestId}~shadow` }
 }

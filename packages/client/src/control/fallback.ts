@@ -1,12 +1,11 @@
-import type { ErrorCode, GenerateRequest } from '@tabserve/protocol'
+import type { ErrorCode, FallbackCondition, GenerateRequest } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
-import type { FallbackCondition } from './served-by.ts'
 
 /** A server that an alias may ask. Prompts leave the device for it: so there is none unless it is named, and it is asked on these conditions only. */
 export interface FallbackOptions {
   /**
    * `openai`: anything that speaks OpenAI's API, as vLLM does; `url` is what comes before `/chat/completions`, e.g. `https://host/v1`.
-   * `kserve`: a KServe v2 endpoint with the generate extension, as Triton; `url` is what comes before `/v2`. It takes prompts, not `messages`.
+   * `kserve`: a KServe v2 endpoint with the generate extension, as Triton; `url` is what comes before `/v2`. It takes prompts, not `messages`, for one answer, with one stop string.
    */
   readonly protocol: 'openai' | 'kserve'
   /** Absolute. */
@@ -25,15 +24,53 @@ export type RemoteHeaders = Readonly<Record<string, string>>
 
 const CONDITIONS: readonly FallbackCondition[] = ['unsupported_device', 'model_too_large', 'overload']
 
-/** Options that mean tokens of the local model's vocabulary, or what only it can tell: no other model can do as they say. */
-const LOCAL_ONLY: readonly (keyof GenerateRequest)[] = [
-  'promptTokens',
-  'stopTokenIds',
-  'allowedTokenIds',
-  'logitBias',
-  'logprobs',
-  'promptLogprobs',
-]
+/**
+ * Whether a server can do as an option says, or does not need to. Not those that mean tokens of the local model's vocabulary, ask for what only it
+ * can tell, or hold the answer to a form that a server would pass over. The compiler checks that none is missing.
+ */
+const CAN_TRAVEL: Readonly<Record<keyof GenerateRequest, boolean>> = {
+  task: true,
+  model: true,
+  prompt: true,
+  promptTokens: false,
+  messages: true,
+  n: true,
+  structuredOutputs: false,
+  tools: true,
+  toolChoice: true,
+  parallelToolCalls: true,
+  separateReasoning: true,
+  templateOptions: true,
+  resume: false,
+  session: false,
+  requestId: true,
+  traceparent: true,
+  priority: true,
+  preempt: true,
+  admission: true,
+  queueTimeoutMs: true,
+  timeoutMs: true,
+  contextOverflow: true,
+  cacheSalt: true,
+  readPrefixCache: true,
+  maxTokens: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  logitBias: false,
+  stop: true,
+  stopTokenIds: false,
+  minTokens: true,
+  allowedTokenIds: false,
+  ignoreEos: true,
+  seed: true,
+  logprobs: false,
+  promptLogprobs: false,
+}
 
 /** Failures of a load that tell of the device. */
 const DEVICE_FAILURES: ReadonlySet<ErrorCode> = new Set(['backend_failed', 'engine_lost', 'device_lost'])
@@ -50,9 +87,16 @@ export function fallbackCondition(
 ): FallbackCondition | undefined {
   const condition = conditionOf(error, loadFailure)
   if (condition === undefined || !on.includes(condition)) return undefined
-  if (LOCAL_ONLY.some((option) => request[option] !== undefined)) return undefined
-  if (protocol === 'kserve' && (request.messages !== undefined || (request.n ?? 1) > 1)) return undefined
+  // What is no option at all was refused, or will be: it does not go there either.
+  const asked = Object.entries(request).filter(([, value]) => value !== undefined)
+  if (!asked.every(([option]) => CAN_TRAVEL[option as keyof GenerateRequest])) return undefined
+  if (protocol === 'kserve' && !isForKserve(request)) return undefined
   return condition
+}
+
+/** The generate extension takes one text, and parameters that are no lists. */
+function isForKserve({ messages, n = 1, stop }: GenerateRequest): boolean {
+  return messages === undefined && n <= 1 && !(Array.isArray(stop) && stop.length > 1)
 }
 
 function conditionOf(

@@ -1,9 +1,25 @@
-import type { ModelInfo } from '@tabserve/protocol'
+import type { HeldModel, ModelInfo, Scaling } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
 /** Most bytes that a loaded model may come to take: its weights and its KV cache, or its heap where that is known to be more. */
 export function modelBytes({ heapBytes = 0, kvBytes, manifest }: ModelInfo): number {
   return Math.max(heapBytes, kvBytes + fileBytes(manifest.files))
+}
+
+/** Replicas that a model has room for, whether they are awake or not. More of a range give way by themselves. */
+export function leastReplicas({ replicas = 1 }: Scaling): number {
+  if (replicas === 'auto') return 1 // as many as fit
+  return Math.max(1, typeof replicas === 'object' ? replicas.min : replicas)
+}
+
+/** What a loaded model counts for. */
+export function heldOf({ info, scaling }: HeldModel): Held {
+  return { id: info.id, bytes: modelBytes(info) * leastReplicas(scaling) }
+}
+
+/** Whether a model sleeps so that others may have its memory: nothing but `wake` brings it back. */
+export function hasGivenBack({ sleep }: HeldModel): boolean {
+  return sleep !== undefined && (sleep.level ?? 1) > 0 && sleep.arriving !== 'wake'
 }
 
 /** A loaded model, all its replicas together. */

@@ -1,5 +1,5 @@
 import { EngineError } from '@tabserve/protocol'
-import { stickyHash } from './sticky-hash.ts'
+import { textHash } from '@tabserve/protocol'
 
 /** `name@version` and its weight. Weights are shares of their sum; percent is usual. */
 export type Traffic = Readonly<Record<string, number>>
@@ -13,7 +13,7 @@ export function chooseVersion(traffic: Traffic, experiment: string, key: string)
   let shortest = Infinity
   for (const [version, weight] of Object.entries(traffic)) {
     // The first of several exponential waits is each one's with a probability in proportion to its rate.
-    const wait = -Math.log(stickyHash(JSON.stringify([experiment, version, key]))) / weight
+    const wait = -Math.log(textHash(JSON.stringify([experiment, version, key]))) / weight
     if (wait >= shortest) continue
     shortest = wait
     best = version

@@ -1,4 +1,4 @@
-import type { ErrorCode, RequestEvent } from '@tabserve/protocol'
+import type { DeltaEvent, ErrorCode, RequestEvent } from '@tabserve/protocol'
 import { percentile } from './percentile.ts'
 
 /** What the requests of one version have seen since some moment. Milliseconds, on the page's clock. */
@@ -47,6 +47,7 @@ interface Sample<T = number> {
 /** Listens to the requests of one version. */
 export class VersionMetrics {
   readonly #now: () => number
+  readonly #countOf: (delta: DeltaEvent) => number
   readonly #running = new Set<RequestMetrics>()
   readonly #outcomes: Sample<ErrorCode | 'finish'>[] = []
   readonly #ttft: Sample[] = []
@@ -54,8 +55,10 @@ export class VersionMetrics {
   #requests = 0
   #errors = 0
 
-  constructor(now: () => number) {
+  /** @param countOf how many pieces an answer has grown by: tokens, where they are told. */
+  constructor(now: () => number, countOf: (delta: DeltaEvent) => number = ({ tokens }) => tokens.length) {
     this.#now = now
+    this.#countOf = countOf
   }
 
   get inFlight(): number {
@@ -64,7 +67,7 @@ export class VersionMetrics {
 
   /** A request goes to the version: give its events to what this returns. */
   begin(): RequestMetrics {
-    const request: RequestMetrics = new RequestMetrics(this.#now, {
+    const request: RequestMetrics = new RequestMetrics(this.#now, this.#countOf, {
       ttft: (ms) => this.#keep(this.#ttft, ms),
       interToken: (ms) => this.#keep(this.#interToken, ms),
       end: (outcome) => {
@@ -126,14 +129,16 @@ interface Listener {
 /** One request's times. */
 export class RequestMetrics {
   readonly #now: () => number
+  readonly #countOf: (delta: DeltaEvent) => number
   readonly #listener: Listener
   /** When it was sent, then when its last token came. */
   #last: number
   #hasEnded = false
   hasBegun = false
 
-  constructor(now: () => number, listener: Listener) {
+  constructor(now: () => number, countOf: (delta: DeltaEvent) => number, listener: Listener) {
     this.#now = now
+    this.#countOf = countOf
     this.#listener = listener
     this.#last = now()
   }
@@ -146,9 +151,13 @@ export class RequestMetrics {
     if (this.#hasEnded) return
     if (event.type !== 'delta') {
       this.#hasEnded = true
-      this.#listener.end(event.type === 'finish' ? 'finish' : event.error.code)
-    } else if (event.tokens.length > 0) {
-      if (this.hasBegun) this.#listener.interToken(this.waitedMs / event.tokens.length)
+      // The one answer is the first that there is to wait for.
+      if (event.type === 'result') this.#listener.ttft(this.waitedMs)
+      this.#listener.end(event.type === 'error' ? event.error.code : 'finish')
+    } else {
+      const count = this.#countOf(event)
+      if (count === 0) return
+      if (this.hasBegun) this.#listener.interToken(this.waitedMs / count)
       else this.#listener.ttft(this.waitedMs)
       this.hasBegun = true
       this.#last = this.#now()

@@ -3,66 +3,84 @@ import type {
   GenerateRequest,
   GrantCommand,
   GrantEvent,
+  GrantedEvent,
   GrantedModel,
-  HubApi,
+  RequestCommand,
 } from '@tabserve/protocol'
-import { EngineError, unpack } from '@tabserve/protocol'
+import { EngineError, toWireError, unpack } from '@tabserve/protocol'
 import type { GenerateOptions } from '../client-options.ts'
+import type { Listener } from '../control/dispatcher.ts'
 import type { Generation } from '../generation.ts'
-import { Flights } from '../hub/flights.ts'
 import { startGeneration } from '../start-generation.ts'
-
-type Call =
-  | { readonly type: 'list' }
-  | { readonly type: 'cancel'; readonly id: string }
-  | {
-      readonly type: 'submit'
-      readonly id: string
-      readonly request: GenerateRequest
-      readonly port: MessagePort
-      readonly isCancelled: boolean
-    }
 
 /** What the holder of a granted port can do: ask the models that it was granted. */
 export class GrantedClient {
   readonly #port: MessagePort
   readonly #calls = new Map<number, (answer: Answer<unknown>) => void>()
-  readonly #flights: Flights
+  /** How to fail what is under way. */
+  readonly #open = new Set<(reason: EngineError) => void>()
   #numCalls = 0
   /** Why nothing can be asked any more. */
   #end: EngineError | undefined
 
   constructor(port: MessagePort) {
     this.#port = port
-    const api: Pick<HubApi, 'submit' | 'cancel'> = {
-      submit: (request, port, id, isCancelled) =>
-        this.#call<null>({ type: 'submit', request, port, id, isCancelled }, port),
-      cancel: (id) => this.#call<null>({ type: 'cancel', id }),
-    }
-    this.#flights = new Flights({ call: async (method) => unpack(await method(api)) })
     port.onmessage = ({ data }: MessageEvent<GrantEvent>) => this.#take(data)
     port.addEventListener('close', () =>
       this.#stop(new EngineError('not_allowed', 'The page that granted is gone.')),
     )
   }
 
-  /** The models that may be asked. Rejects with `not_allowed` once the grant is revoked. */
+  /** The models and aliases that may be asked. Rejects with `not_allowed` once the grant is revoked. */
   async list(): Promise<readonly GrantedModel[]> {
-    return unpack(await this.#call<readonly GrantedModel[]>({ type: 'list' }))
+    if (this.#end !== undefined) throw this.#end
+    const call = this.#numCalls++
+    const answered = new Promise<Answer<unknown>>((resolve) => this.#calls.set(call, resolve))
+    this.#tell({ type: 'list', call })
+    return unpack((await answered) as Answer<readonly GrantedModel[]>) // the page answers each call with what that call gives
   }
 
-  /** As `Client.generate`, without aliases. */
-  generate({ signal, ...options }: Omit<GenerateOptions, 'stickyKey'>): Generation {
+  /** As `Client.generate`. The page that granted goes on with it when a worker dies. */
+  generate({ signal, stickyKey, ...options }: GenerateOptions): Generation {
     const request: GenerateRequest = { task: 'generate', ...options }
-    return startGeneration(signal, ({ servedBy, take }) => {
-      servedBy({ where: 'local', model: request.model })
-      return this.#flights.submit(request, take)
-    })
+    return startGeneration(signal, (listener) => this.#submit(request, stickyKey, listener))
   }
 
   /** Gives the right back; running requests end with `not_allowed`. */
   close(): void {
     this.#stop(new EngineError('not_allowed', 'The granted port was closed.'))
+  }
+
+  /** Returns how to cancel. */
+  #submit(request: GenerateRequest, stickyKey: string | undefined, listener: Listener): () => void {
+    if (this.#end !== undefined) throw this.#end
+    const { port1, port2 } = new MessageChannel()
+    let isCancelled = false
+    const fail = (reason: EngineError) => hear({ type: 'error', error: reason.toWire() })
+    const hear = (event: GrantedEvent) => {
+      if (event.type === 'served-by') return listener.servedBy(event.server)
+      if (!this.#open.has(fail)) return
+      listener.take(event)
+      if (event.type === 'delta') return
+      this.#open.delete(fail)
+      port1.close()
+    }
+    this.#open.add(fail)
+    port1.onmessage = ({ data }: MessageEvent<GrantedEvent>) => hear(data)
+    // After this task, so that one whose signal had fired before goes as cancelled.
+    queueMicrotask(() => {
+      if (!this.#open.has(fail)) return
+      const key = stickyKey === undefined ? {} : { stickyKey }
+      try {
+        this.#tell({ type: 'submit', request, ...key, port: port2, isCancelled }, port2)
+      } catch (error) {
+        hear({ type: 'error', error: toWireError(error, 'bad_request') }) // something that cannot be cloned
+      }
+    })
+    return () => {
+      isCancelled = true
+      port1.postMessage({ type: 'cancel' } satisfies RequestCommand)
+    }
   }
 
   #take(event: GrantEvent): void {
@@ -74,20 +92,14 @@ export class GrantedClient {
     this.#calls.delete(event.call)
   }
 
-  #call<T>(call: Call, ...transfer: Transferable[]): Promise<Answer<T>> {
-    if (this.#end !== undefined) return Promise.resolve({ ok: false, error: this.#end.toWire() })
-    const command: GrantCommand = { ...call, call: this.#numCalls++ }
-    return new Promise((resolve) => {
-      this.#port.postMessage(command, transfer)
-      // The page answers each call with what that call gives.
-      this.#calls.set(command.call, (answer) => resolve(answer as Answer<T>))
-    })
+  #tell(command: GrantCommand, ...transfer: Transferable[]): void {
+    this.#port.postMessage(command, transfer)
   }
 
   #stop(reason: EngineError): void {
     if (this.#end !== undefined) return
     this.#end = reason
-    this.#flights.failAll(reason)
+    for (const fail of this.#open) fail(reason)
     for (const settle of this.#calls.values()) settle({ ok: false, error: reason.toWire() })
     this.#calls.clear()
     this.#port.close()

@@ -1,4 +1,4 @@
-import type { EngineError, GenerateRequest, RequestEvent } from '@tabserve/protocol'
+import type { EngineError, Request, RequestEvent } from '@tabserve/protocol'
 import type { FlightHost } from './flight.ts'
 import { Flight } from './flight.ts'
 
@@ -14,7 +14,7 @@ export class Flights {
   }
 
   /** Starts one. `take` hears all events, exactly one last word among them. Returns how to cancel. */
-  submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void {
+  submit(request: Request, take: (event: RequestEvent) => void): () => void {
     const flight = new Flight(this.#host, request, String(this.#numRequests++), take)
     if (this.#end !== undefined) flight.fail(this.#end)
     this.#flights.add(flight)

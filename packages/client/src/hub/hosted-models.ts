@@ -1,18 +1,22 @@
-import type { GenerateRequest, LoadRequest, ModelInfo, RequestEvent, Scaling } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import type { HeldModel, LoadRequest, ModelInfo, Request, RequestEvent, Scaling } from '@tabserve/protocol'
+import { EngineError, pipelineModels } from '@tabserve/protocol'
 import type { HostLoadOptions, HostSource, ModelHost, PickedSource } from '../control/model-host.ts'
 import { withPort } from '../with-port.ts'
 import { Flights } from './flights.ts'
 import type { Host } from './host.ts'
 import { handOver } from './link.ts'
+import type { WhenTight } from './with-room.ts'
+import { withRoom } from './with-room.ts'
 
 /** The models of a host, this tab's or another's, as the control plane sees them. */
 export class HostedModels implements ModelHost {
   readonly #host: Host
+  readonly #whenTight: WhenTight
   readonly #flights: Flights
 
-  constructor(host: Host) {
+  constructor(host: Host, whenTight: WhenTight) {
     this.#host = host
+    this.#whenTight = whenTight
     this.#flights = new Flights(host)
   }
 
@@ -32,8 +36,10 @@ export class HostedModels implements ModelHost {
       ...(replicas === undefined ? {} : { replicas }),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     }
-    return withPort(onProgress, signal, (port) =>
-      this.#host.call((api) => api.load(request, scaling, handOver(port))),
+    return withRoom(this.#host, this.#whenTight, () =>
+      withPort(onProgress, signal, (port) =>
+        this.#host.call((api) => api.load(request, scaling, handOver(port))),
+      ),
     )
   }
 
@@ -41,11 +47,19 @@ export class HostedModels implements ModelHost {
     await this.#host.call((api) => api.unload(id))
   }
 
-  submit(request: GenerateRequest, take: (event: RequestEvent) => void): () => void {
+  submit(request: Request, take: (event: RequestEvent) => void): () => void {
     return this.#flights.submit(request, take)
   }
 
-  async folderBytes({ url, hub }: HostSource): Promise<number> {
+  held(): Promise<readonly HeldModel[]> {
+    return this.#host.call((api) => api.held())
+  }
+
+  async folderBytes({ url, hub, pipeline }: HostSource): Promise<number> {
+    if (pipeline !== undefined) {
+      const each = pipelineModels(pipeline).map((model) => this.folderBytes({ url: model }))
+      return (await Promise.all(each)).reduce((sum, bytes) => sum + bytes, 0)
+    }
     const { totalBytes } = await this.#host.call((api) => api.storedStatus(hub ?? { url }))
     return totalBytes
   }

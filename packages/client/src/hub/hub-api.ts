@@ -1,4 +1,4 @@
-import type { Answer, EngineApi, ErrorCode, HubApi } from '@tabserve/protocol'
+import type { Answer, EngineApi, ErrorCode, HubApi, ModelsApi } from '@tabserve/protocol'
 import { answer } from '@tabserve/protocol'
 import type { Hub } from './hub.ts'
 import { handOver } from './link.ts'
@@ -25,10 +25,20 @@ export function hubApi(hub: Hub): HubApi {
     tokenize: (request) => answer('backend_failed', () => hub.tokenize(request)),
     tokenTexts: (model, tokens) => answer('backend_failed', () => hub.tokenTexts(model, tokens)),
     resetPrefixCache: (model) => done('backend_failed', () => hub.resetPrefixCache(model)),
+    sleep: (model, options) => answer('backend_failed', () => hub.sleep(model, options)),
+    wake: (model) => answer('backend_failed', () => hub.wake(model)),
     health: () => answer('backend_failed', () => hub.health()),
+    held: () => answer('backend_failed', () => hub.held()),
     submit: (request, port, id, isCancelled) =>
-      done('bad_request', () => hub.submit(request, port, id, isCancelled)),
+      answer('bad_request', () => hub.submit(request, port, id, isCancelled)),
+    observe: (port, options) => done('backend_failed', () => hub.observe(port, options)),
     cancel: (id) => done('bad_request', () => hub.cancel(id)),
+    saveSession: (request) => answer('backend_failed', () => hub.saveSession(request)),
+    restoreSession: (request) => answer('backend_failed', () => hub.restoreSession(request)),
+    shareSession: (model, from, to) => done('backend_failed', () => hub.shareSession(model, from, to)),
+    releaseSession: (model, session) => done('backend_failed', () => hub.releaseSession(model, session)),
+    listSessions: () => worker((api) => api.listSessions()),
+    deleteSession: (name) => worker((api) => api.deleteSession(name)),
     clearCache: (url) => worker((api) => api.clearCache(url)),
     listStored: () => worker((api) => api.listStored()),
     storedStatus: (source) => worker((api) => api.storedStatus(source)),
@@ -46,4 +56,4 @@ export function hubApi(hub: Hub): HubApi {
   }
 }
 
-type StorageCall = Extract<keyof HubApi, keyof EngineApi>
+type StorageCall = keyof ModelsApi | 'clearCache' | 'listSessions' | 'deleteSession'

@@ -1,20 +1,34 @@
 import type {
   DeviceReport,
-  GenerateRequest,
+  FixedScaling,
+  Request,
   Health,
   HeldModel,
   LoadRequest,
   ModelHealth,
   ModelInfo,
   ModelStats,
+  RestoreSessionRequest,
+  RestoredSession,
+  SaveSessionRequest,
+  SavedSession,
+  ObserveOptions,
   Scaling,
+  SplitChoice,
+  SleepOptions,
+  SubmitEnd,
   TokenizeRequest,
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
-import { modelBytes } from '../control/memory-budget.ts'
+import { heldOf, modelBytes } from '../control/memory-budget.ts'
 import { memoryShare } from './memory-share.ts'
+import { Observers } from './observers.ts'
+import { sessionBeginning } from './prefix-homes.ts'
 import { ReplicaSet } from './replica-set.ts'
-import { checkReplicas } from './resolve-scaling.ts'
+import { checkReplicas, resolveScaling } from './resolve-scaling.ts'
+import { KeptVerdicts } from './split/kept-verdicts.ts'
+import { SplitChooser } from './split/split-chooser.ts'
+import { meterSplit } from './split/split-meter.ts'
 import { threadsPerReplica } from './threads.ts'
 import type { WorkerLinkOptions } from './worker-link.ts'
 import { WorkerLink } from './worker-link.ts'
@@ -30,14 +44,19 @@ export class Hub {
   readonly #options: WorkerLinkOptions
   readonly #memoryBudgetBytes: number
   readonly #models = new Map<string, ReplicaSet>()
+  readonly #observers = new Observers()
   readonly #aborts = new Map<string, AbortController>()
+  readonly #splits: SplitChooser
   /** A worker that holds no model: the next replica takes it, and what is about storage goes through it. */
   #spare: Promise<WorkerLink> | undefined
   #isDisposed = false
 
   /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
   static async create({ memoryBudgetBytes, ...options }: HubOptions): Promise<Hub> {
-    return new Hub(options, memoryBudgetBytes, await startWorker(options, 1))
+    const spare = await startWorker(options, 1)
+    const hub = new Hub(options, memoryBudgetBytes, spare)
+    hub.#observers.watch(spare)
+    return hub
   }
 
   private constructor(options: WorkerLinkOptions, memoryBudgetBytes: number, spare: WorkerLink) {
@@ -45,19 +64,33 @@ export class Hub {
     this.#memoryBudgetBytes = memoryBudgetBytes
     this.#spare = Promise.resolve(spare)
     this.device = spare.device
+    const { cores, crossOriginIsolated } = spare.device
+    this.#splits = new SplitChooser({
+      machine: { cores, crossOriginIsolated, threads: options.threads },
+      userAgent: navigator.userAgent,
+      verdicts: new KeptVerdicts(() => localStorage),
+      meter: (request, split, port) =>
+        meterSplit(request, split, (threads) => WorkerLink.start({ ...options, threads }), port),
+      roomBytes: () => this.held().reduce((room, held) => room - heldOf(held).bytes, memoryBudgetBytes),
+    })
   }
 
-  /** What is loaded, for the tab that takes over. */
+  /** What is loaded: for the tab that takes over, and for memory budgets. */
   held(): readonly HeldModel[] {
-    return [...this.#models.values()].map(({ info, request, scaling }) => ({ info, request, scaling }))
+    return [...this.#models.values()].map(({ info, request, scaling, sleeping }) => ({
+      info,
+      request,
+      scaling,
+      ...(sleeping === undefined ? {} : { sleep: sleeping }),
+    }))
   }
 
-  /** Takes up what another tab held; the models load in the background, and requests for them wait. */
+  /** Takes up what another tab held; the models that are awake load in the background, and requests for them wait. */
   restore(held: readonly HeldModel[]): void {
-    for (const { info, request, scaling } of held) {
-      const set = this.#setOf({ ...request, refresh: false }, scaling)
+    for (const { info, request, scaling, sleep } of held) {
+      const set = this.#setOf({ ...request, refresh: false }, scaling, info.split)
       this.#models.set(info.id, set)
-      set.restore(info)
+      set.restore(info, sleep)
     }
   }
 
@@ -66,7 +99,22 @@ export class Hub {
    * @param port where the load tells of itself.
    */
   async load(request: LoadRequest, scaling: Scaling, port: MessagePort): Promise<ModelInfo> {
-    const set = this.#setOf(request, scaling)
+    const { replicas, ...rest } = scaling
+    if (replicas === 'auto') return this.#loadSplit(request, rest, port)
+    const wanted = replicas === undefined ? rest : { ...rest, replicas }
+    return this.#load(this.#setOf(request, wanted, undefined), port)
+  }
+
+  async #loadSplit(request: LoadRequest, scaling: FixedScaling, port: MessagePort): Promise<ModelInfo> {
+    resolveScaling(scaling) // before anything is measured
+    const { choice, report } = await this.#splits.choose(request, port)
+    const again = report === undefined ? request : { ...request, refresh: false }
+    const set = this.#setOf(again, { ...scaling, replicas: choice.replicas }, choice)
+    const info = await this.#load(set, report === undefined ? port : new MessageChannel().port2)
+    return report === undefined ? info : { ...info, load: report }
+  }
+
+  async #load(set: ReplicaSet, port: MessagePort): Promise<ModelInfo> {
     const info = await set.load(port)
     if (this.#isDisposed) set.dispose('the client was disposed of')
     const replaced = this.#models.get(info.id)
@@ -86,6 +134,16 @@ export class Hub {
   async scale(model: string, replicas: number): Promise<ModelHealth> {
     checkReplicas('replicas', replicas, 0)
     return this.#find(model).scale(replicas)
+  }
+
+  /** Throws `model_not_loaded`, `bad_request`. */
+  async sleep(model: string, options: SleepOptions): Promise<ModelHealth> {
+    return this.#find(model).sleep(options)
+  }
+
+  /** Throws `model_not_loaded`, or what keeps a replica from starting. */
+  async wake(model: string): Promise<ModelHealth> {
+    return this.#find(model).wake()
   }
 
   list(): Promise<readonly ModelInfo[]> {
@@ -126,18 +184,41 @@ export class Hub {
     await this.#find(model).resetPrefixCache()
   }
 
+  /** In the worker that has its KV, if one has. Throws as `EngineApi.saveSession` answers. */
+  async saveSession(request: SaveSessionRequest): Promise<SavedSession> {
+    const { info, link } = await this.#workerOf(request.model, [sessionBeginning(request.session)])
+    return link.call((api) => api.saveSession({ ...request, model: info.id }))
+  }
+
+  /** Into one worker, which gets what the session asks from then on. Throws as `EngineApi.restoreSession` answers. */
+  async restoreSession(request: RestoreSessionRequest): Promise<RestoredSession> {
+    const { info, link } = await this.#workerOf(request.model, [sessionBeginning(request.session)])
+    return link.call((api) => api.restoreSession({ ...request, model: info.id }))
+  }
+
+  /** Throws `model_not_loaded`. */
+  async shareSession(model: string, from: string, to: string): Promise<void> {
+    const { info, link } = await this.#workerOf(model, [sessionBeginning(to), sessionBeginning(from)])
+    await link.call((api) => api.shareSession(info.id, from, to))
+  }
+
+  /** Throws `model_not_loaded`. */
+  async releaseSession(model: string, session: string): Promise<void> {
+    await this.#find(model).releaseSession(session)
+  }
+
   health(): Health {
     const models = [...this.#models.values()].map((set) => set.health())
     return { live: !this.#isDisposed, ready: !this.#isDisposed && models.every(({ ready }) => ready), models }
   }
 
   /** Has a request answered; see `HubApi.submit`. @param id unique among all requests of this hub. */
-  async submit(request: GenerateRequest, port: MessagePort, id: string, isCancelled: boolean): Promise<void> {
+  async submit(request: Request, port: MessagePort, id: string, isCancelled: boolean): Promise<SubmitEnd> {
     const abort = new AbortController()
     if (isCancelled) abort.abort()
     this.#aborts.set(id, abort)
     try {
-      await this.#find(request.model).submit(request, port, id, abort.signal)
+      return await this.#find(request.model).submit(request, port, id, abort.signal)
     } finally {
       this.#aborts.delete(id)
     }
@@ -150,6 +231,12 @@ export class Hub {
   /** Ends the requests whose id begins so. */
   cancelAll(prefix: string): void {
     for (const [id, abort] of this.#aborts) if (id.startsWith(prefix)) abort.abort()
+  }
+
+  /** Tells what happens here and in the workers, until nothing more will. */
+  async observe(port: MessagePort, options: ObserveOptions): Promise<void> {
+    this.#observers.add(port, options)
+    await this.#observers.closed
   }
 
   /** A worker for what is about no model in particular. */
@@ -171,13 +258,16 @@ export class Hub {
       (spare) => spare.terminate('the client was disposed of'),
       () => {},
     ) // never started
+    this.#observers.close()
   }
 
-  #setOf(request: LoadRequest, scaling: Scaling): ReplicaSet {
+  #setOf(request: LoadRequest, scaling: FixedScaling, split: SplitChoice | undefined): ReplicaSet {
     return new ReplicaSet({
       request,
       scaling,
-      startWorker: (numReplicas) => this.#startWorker(numReplicas),
+      split,
+      startWorker: (numReplicas, threads) => this.#startWorker(numReplicas, threads),
+      tell: (event) => this.#observers.tell(event),
       fit: (set, replicas) => this.#fit(set, replicas),
     })
   }
@@ -193,16 +283,17 @@ export class Hub {
   }
 
   /** The spare worker where it has the right number of threads, else a new one. */
-  async #startWorker(numReplicas: number): Promise<WorkerLink> {
+  async #startWorker(numReplicas: number, threads?: number): Promise<WorkerLink> {
     if (this.#isDisposed) throw disposed()
     const spare = this.#spare
     this.#spare = undefined
     const idle = await spare
+    const options = threads === undefined ? this.#options : { ...this.#options, threads }
     if (idle?.link.alive === true) {
-      if (idle.device.threads === threadsOf(this.#options, idle.device, numReplicas)) return idle
+      if (idle.device.threads === threadsOf(options, idle.device, numReplicas)) return idle
       idle.terminate('it has not the right number of threads')
     }
-    return startWorker(this.#options, numReplicas)
+    return this.#newWorker(numReplicas, options)
   }
 
   /** One idle worker stays: the next load then needs no script, which a page that is offline by now could not get. */
@@ -212,10 +303,22 @@ export class Hub {
   }
 
   #startSpare(): Promise<WorkerLink> {
-    return startWorker(this.#options, 1).catch((error: unknown) => {
+    return this.#newWorker(1).catch((error: unknown) => {
       this.#spare = undefined // the next call tries again
       throw error
     })
+  }
+
+  async #workerOf(model: string, beginnings: readonly string[]) {
+    const set = this.#find(model)
+    const { link } = await set.anyWorker(beginnings)
+    return { info: set.info, link }
+  }
+
+  async #newWorker(numReplicas: number, options = this.#options): Promise<WorkerLink> {
+    const worker = await startWorker(options, numReplicas)
+    this.#observers.watch(worker)
+    return worker
   }
 
   #find(id: string): ReplicaSet {

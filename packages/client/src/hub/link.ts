@@ -1,7 +1,7 @@
 import type { Endpoint, Remote } from 'comlink'
 import { expose, releaseProxy, transfer, wrap } from 'comlink'
-import type { Answer } from '@tabserve/protocol'
-import { EngineError, unpack } from '@tabserve/protocol'
+import type { Answer, Request } from '@tabserve/protocol'
+import { EngineError, buffersOf, unpack } from '@tabserve/protocol'
 
 /**
  * Calls across to another thread or tab, and the knowledge of whether it lives: the door to Comlink, whose calls never settle when the other side
@@ -61,6 +61,12 @@ export class Link<Api> {
 /** A port that moves to the other side with the call that it is an argument of. */
 export function handOver(port: MessagePort): MessagePort {
   return transfer(port, [port])
+}
+
+/** A request whose tensors move to the other side with it, where it says so; what moved is empty here. */
+export function handOverTensors<Asked extends Request>(request: Asked): Asked {
+  if (request.task !== 'infer' || request.transfer !== true) return request
+  return transfer(request, buffersOf(request.inputs))
 }
 
 /** Answers the calls that come on a port. Only for pages and workers of this origin: Comlink lets its caller do anything with what is exposed. */

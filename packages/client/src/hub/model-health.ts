@@ -6,17 +6,19 @@ export interface ModelFacts {
   readonly replicas: readonly Replica[]
   readonly wanted: number
   readonly waiting: number
+  readonly sleep: ModelHealth['sleep']
   /** What kept the last replica from starting. */
   readonly problem: EngineError | undefined
 }
 
 /** How one model is, from how its replicas are. */
-export function modelHealth({ info, replicas, wanted, waiting, problem }: ModelFacts): ModelHealth {
+export function modelHealth({ info, replicas, wanted, waiting, sleep, problem }: ModelFacts): ModelHealth {
   const healths = replicas.map((replica) => replica.health()).filter((health) => health !== undefined)
   const count = (wanted: ReplicaState) => healths.filter(({ state }) => state === wanted).length
   const hasFailed = count('failed') > 0 || problem !== undefined
   const isComing = count('starting') + count('restarting') > 0
-  const state = count('ready') > 0 ? 'ready' : isComing ? 'starting' : hasFailed ? 'failed' : 'asleep'
+  const awake = count('ready') > 0 ? 'ready' : isComing ? 'starting' : hasFailed ? 'failed' : 'asleep'
+  const state = sleep === undefined ? awake : 'asleep'
   const last = replicas.find((replica) => replica.problem !== undefined)?.problem ?? problem
   return {
     id: info.id,
@@ -27,6 +29,7 @@ export function modelHealth({ info, replicas, wanted, waiting, problem }: ModelF
     wanted,
     replicas: healths,
     waiting,
+    ...(sleep === undefined ? {} : { sleep }),
     ...(last === undefined ? {} : { problem: last.message }),
   }
 }

@@ -1,4 +1,4 @@
-import type { ChatMessage, GenerateRequest } from '@tabserve/protocol'
+import type { GenerateRequest, ChatMessage, Request } from '@tabserve/protocol'
 
 /** Beginnings that are remembered; the KV caches forget sooner. */
 const MOST_HOMES = 4096
@@ -33,8 +33,19 @@ export class PrefixHomes<Home> {
   }
 }
 
+/** What the whole of a session is called among beginnings: the longest of all. */
+export const sessionBeginning = (session: string) => `session ${session}`
+
 /** The beginnings of a request's prompt, from short to long, each as a hash of all before its end. The request may be wrong: then there are none. */
-export function beginningsOf({ messages, prompt, promptTokens, cacheSalt }: GenerateRequest): string[] {
+export function beginningsOf(request: Request): string[] {
+  // A sequence's state lies in one worker.
+  if (request.task !== 'generate')
+    return request.sequence === undefined ? [] : [`sequence ${request.sequence.id}`]
+  const { session } = request
+  return [...promptBeginnings(request), ...(session === undefined ? [] : [sessionBeginning(session)])]
+}
+
+function promptBeginnings({ messages, prompt, promptTokens, cacheSalt }: GenerateRequest): string[] {
   const pieces = Array.isArray(messages)
     ? messages.map((message: Partial<ChatMessage> | null) => `${message?.role} ${message?.content}`)
     : typeof prompt === 'string'

@@ -1,11 +1,11 @@
-import type { Scaling } from '@tabserve/protocol'
+import type { FixedScaling } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
 /** More workers than this have more threads than any machine cores. */
 const MOST_REPLICAS = 32
 
 /** A load's `replicas` and `idleTimeoutMs`, checked and filled in. Throws `bad_request`. */
-export function resolveScaling({ replicas = 1, idleTimeoutMs }: Scaling): {
+export function resolveScaling({ replicas = 1, idleTimeoutMs }: FixedScaling): {
   readonly min: number
   readonly max: number
   readonly idleTimeoutMs: number | undefined

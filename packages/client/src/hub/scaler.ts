@@ -1,6 +1,6 @@
-import type { Scaling } from '@tabserve/protocol'
 import type { Load } from '../control/autoscaler.ts'
 import { Autoscaler } from '../control/autoscaler.ts'
+import type { FixedScaling } from '@tabserve/protocol'
 import { resolveScaling } from './resolve-scaling.ts'
 
 /** Longest time between two looks at a model that nobody asks for. */
@@ -24,7 +24,7 @@ export class Scaler {
   #timer: ReturnType<typeof setInterval> | undefined
 
   /** Throws `bad_request`. */
-  constructor(scaling: Scaling, ports: ScalerPorts) {
+  constructor(scaling: FixedScaling, ports: ScalerPorts) {
     const { min, max, idleTimeoutMs } = resolveScaling(scaling)
     this.#min = min
     this.#max = max
@@ -32,7 +32,7 @@ export class Scaler {
     this.#ports = ports
   }
 
-  get scaling(): Scaling {
+  get scaling(): FixedScaling {
     const idleTimeoutMs = this.#idleTimeoutMs
     return {
       replicas: { min: this.#min, max: this.#max },
@@ -48,6 +48,12 @@ export class Scaler {
   /** Replicas of a model that somebody has asked for: when it is loaded, and when it is woken. */
   get awake(): number {
     return Math.max(1, this.#min)
+  }
+
+  /** Never more than so many from now on. */
+  limit(most: number): void {
+    this.#max = Math.min(this.#max, most)
+    this.#min = Math.min(this.#min, most)
   }
 
   /** Begins to follow the load. @param perReplica requests that a replica answers at once. */

@@ -1,37 +1,32 @@
-import { RequestHistograms } from '@tabserve/engine'
+import { Counters } from '@tabserve/engine'
 import type { ModelStats } from '@tabserve/protocol'
 
 /** What a model without a replica has done. */
 export function emptyStats(): ModelStats {
-  return {
+  return new Counters().snapshot({
     running: 0,
     waiting: 0,
     rows: 0,
     kvUsage: 0,
     kvBytes: 0,
-    steps: { decode: 0, prefill: 0, mixed: 0, verify: 0 },
-    stepMs: 0,
-    planMs: 0,
-    computedTokens: 0,
-    promptTokens: 0,
-    cachedTokens: 0,
-    generatedTokens: 0,
-    finished: { stop: 0, length: 0, abort: 0, timeout: 0 },
-    failed: 0,
-    refused: 0,
     preemptions: 0,
-    losses: 0,
-    recoveryMs: 0,
-    speculation: { drafts: 0, draftTokens: 0, acceptedTokens: 0, acceptedAt: [] },
-    requests: new RequestHistograms().snapshot(),
-  }
+  })
 }
 
-/** Of two replicas together: numbers are added, however deep they lie, but for the bounds of histograms, which are the same; `kvUsage` is of all their rows. */
+/** What of the figures lasts when whoever gave them is gone: the counters. */
+export function countersOf({ blocks: _, ...stats }: ModelStats): ModelStats {
+  return { ...stats, running: 0, waiting: 0, rows: 0, kvUsage: 0, kvBytes: 0 }
+}
+
+/** Of two replicas together: numbers are added, however deep they lie, but for the bounds of histograms, which are the same, and for the time of the last request; `kvUsage` is of all their rows. */
 export function sumStats(one: ModelStats, other: ModelStats): ModelStats {
   const rows = one.rows + other.rows
   const used = one.kvUsage * one.rows + other.kvUsage * other.rows
-  return { ...(add(one, other) as ModelStats), kvUsage: rows === 0 ? 0 : used / rows }
+  return {
+    ...(add(one, other) as ModelStats),
+    kvUsage: rows === 0 ? 0 : used / rows,
+    lastRequestMs: Math.max(one.lastRequestMs, other.lastRequestMs),
+  }
 }
 
 function add(one: unknown, other: unknown): unknown {

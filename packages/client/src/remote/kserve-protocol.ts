@@ -1,3 +1,4 @@
+import type { GenerateRequest } from '@tabserve/protocol'
 import type { RemoteProtocol } from './remote-protocol.ts'
 import { finishReasonOf, samplingBody } from './remote-protocol.ts'
 
@@ -14,7 +15,7 @@ export const kserveProtocol: RemoteProtocol = {
   },
   body: (request) => ({
     text_input: request.prompt,
-    parameters: { ...samplingBody(request), stream: true },
+    parameters: { ...samplingBody(request), ...stopParameter(request), stream: true },
   }),
   pieces(event) {
     if (event['error'] !== undefined) return [{ type: 'error', message: String(event['error']) }]
@@ -27,4 +28,9 @@ export const kserveProtocol: RemoteProtocol = {
         : []),
     ]
   },
+}
+
+/** A parameter is a string, a number or a boolean: of a list of stop strings the one that there is, and `fallback` keeps longer ones here. */
+function stopParameter({ stop }: GenerateRequest): { stop?: string | undefined } {
+  return Array.isArray(stop) ? { stop: stop[0] as string | undefined } : {}
 }

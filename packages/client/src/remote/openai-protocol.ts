@@ -1,5 +1,8 @@
+import { isRecord } from '@tabserve/protocol'
+import type { ToolCallDelta } from '@tabserve/protocol'
+import { chatMessage, toolBody } from './openai-tools.ts'
 import type { RemotePiece, RemoteProtocol } from './remote-protocol.ts'
-import { finishReasonOf, isRecord, samplingBody } from './remote-protocol.ts'
+import { finishReasonOf, samplingBody } from './remote-protocol.ts'
 
 /** OpenAI's chat completions for `messages`, its completions for a `prompt`. */
 export const openAiProtocol: RemoteProtocol = {
@@ -7,7 +10,9 @@ export const openAiProtocol: RemoteProtocol = {
   path: ({ messages }) => (messages === undefined ? 'completions' : 'chat/completions'),
   body: (request, model) => ({
     model,
-    ...(request.messages === undefined ? { prompt: request.prompt } : { messages: request.messages }),
+    ...(request.messages === undefined
+      ? { prompt: request.prompt }
+      : { messages: request.messages.map(chatMessage), ...toolBody(request) }),
     ...samplingBody(request),
     ...(request.n === undefined ? {} : { n: request.n }),
     stream: true,
@@ -24,13 +29,31 @@ function choicePieces(choice: Record<string, unknown>): RemotePiece[] {
   const index = typeof choice['index'] === 'number' ? choice['index'] : 0
   const said = choice['delta'] ?? choice['message'] // `message` where the server does not stream
   const text = isRecord(said) ? said['content'] : choice['text']
+  const calls = isRecord(said) && Array.isArray(said['tool_calls']) ? said['tool_calls'].filter(isRecord) : []
+  const reasoning = isRecord(said) ? said['reasoning_content'] : undefined
   const reason = choice['finish_reason']
   return [
+    ...(typeof reasoning === 'string' && reasoning !== ''
+      ? [{ type: 'reasoning', choice: index, text: reasoning } as const]
+      : []),
     ...(typeof text === 'string' && text !== '' ? [{ type: 'text', choice: index, text } as const] : []),
+    ...(calls.length === 0 ? [] : [{ type: 'calls', choice: index, calls: calls.map(callDelta) } as const]),
     ...(typeof reason === 'string'
       ? [{ type: 'end', choice: index, reason: finishReasonOf(reason) } as const]
       : []),
   ]
+}
+
+/** A piece of a call; `place` counts where a server that does not stream leaves the index out. */
+function callDelta(call: Record<string, unknown>, place: number): ToolCallDelta {
+  const { index = place, id, function: called } = call
+  const { name, arguments: text } = isRecord(called) ? called : {}
+  return {
+    index: typeof index === 'number' ? index : place,
+    ...(typeof id === 'string' ? { id } : {}),
+    ...(typeof name === 'string' ? { name } : {}),
+    arguments: typeof text === 'string' ? text : '',
+  }
 }
 
 function usagePieces(usage: unknown): RemotePiece[] {

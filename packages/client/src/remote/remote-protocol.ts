@@ -1,9 +1,11 @@
-import type { FinishReason, GenerateRequest, Usage } from '@tabserve/protocol'
+import type { ChoiceEnd, GenerateRequest, ToolCallDelta, Usage } from '@tabserve/protocol'
 
 /** What a server says of a request, piece by piece. */
 export type RemotePiece =
   | { readonly type: 'text'; readonly choice: number; readonly text: string }
-  | { readonly type: 'end'; readonly choice: number; readonly reason: FinishReason }
+  | { readonly type: 'reasoning'; readonly choice: number; readonly text: string }
+  | { readonly type: 'calls'; readonly choice: number; readonly calls: readonly ToolCallDelta[] }
+  | { readonly type: 'end'; readonly choice: number; readonly reason: ChoiceEnd['reason'] }
   | { readonly type: 'usage'; readonly usage: Usage }
   | { readonly type: 'error'; readonly message: string }
 
@@ -40,10 +42,6 @@ const NAMES = {
 } as const satisfies Partial<Record<keyof GenerateRequest, string>>
 
 /** Their word for an answer's end. A word that we lack ended the text all the same. */
-export function finishReasonOf(word: unknown): FinishReason {
-  return word === 'length' ? 'length' : 'stop'
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+export function finishReasonOf(word: unknown): ChoiceEnd['reason'] {
+  return word === 'length' || word === 'tool_calls' ? word : 'stop'
 }

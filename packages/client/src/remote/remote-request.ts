@@ -1,11 +1,17 @@
-import type { ChoiceEnd, FinishReason, GenerateRequest, RequestEvent, Usage } from '@tabserve/protocol'
-import { EngineError, toWireError } from '@tabserve/protocol'
+import type {
+  ChoiceEnd,
+  DeltaEvent,
+  FinishReason,
+  GenerateRequest,
+  RequestEvent,
+  Usage,
+} from '@tabserve/protocol'
+import { EngineError, toWireError, isRecord } from '@tabserve/protocol'
 import type { Clock } from '../control/clock.ts'
 import type { FallbackOptions } from '../control/fallback.ts'
 import { kserveProtocol } from './kserve-protocol.ts'
 import { openAiProtocol } from './openai-protocol.ts'
 import type { RemotePiece, RemoteProtocol } from './remote-protocol.ts'
-import { isRecord } from './remote-protocol.ts'
 import { serverSentData } from './server-sent-events.ts'
 
 /** Makes a request over HTTP. */
@@ -92,9 +98,11 @@ class RemoteAnswer {
     if (this.#hasEnded) return
     switch (piece.type) {
       case 'text':
-        this.#firstMs ??= this.#clock.now() - this.#began
-        this.#take({ type: 'delta', choice: piece.choice, text: piece.text, tokens: [] })
-        return
+        return this.#say(piece.choice, { text: piece.text })
+      case 'reasoning':
+        return this.#say(piece.choice, { text: '', reasoning: piece.text })
+      case 'calls':
+        return this.#say(piece.choice, { text: '', toolCalls: piece.calls })
       case 'end':
         this.#ends[piece.choice] = { reason: piece.reason }
         return
@@ -104,6 +112,11 @@ class RemoteAnswer {
       case 'error':
         throw new EngineError('backend_failed', `The server failed: ${piece.message}`)
     }
+  }
+
+  #say(choice: number, said: Pick<DeltaEvent, 'text' | 'reasoning' | 'toolCalls'>): void {
+    this.#firstMs ??= this.#clock.now() - this.#began
+    this.#take({ type: 'delta', choice, tokens: [], ...said })
   }
 
   #finish(reason: FinishReason): void {

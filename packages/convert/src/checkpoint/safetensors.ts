@@ -1,3 +1,4 @@
+import { isIndex, isRecord } from '@tabserve/protocol'
 import { ConvertError } from '../convert-error.ts'
 import { fromFloat16 } from '../quantization/float16.ts'
 import type { ByteSource } from './byte-source.ts'
@@ -82,14 +83,6 @@ function checked(source: ByteSource, dataBegin: number, name: string, entry: unk
   if (begin > end || dataBegin + end > source.bytes)
     throw wrong('lies outside the file: it is cut off or damaged')
   return { dtype, shape: shape as number[], offsets: [begin, end] as const }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isIndex(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 function notSafetensors(source: ByteSource, reason: string): ConvertError {

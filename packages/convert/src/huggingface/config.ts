@@ -1,3 +1,4 @@
+import { isRecord } from '@tabserve/protocol'
 import type { Architecture } from '../architectures/architecture.ts'
 import type { DecoderConfig } from '../architectures/decoder-config.ts'
 import { architectureOf } from '../architectures/index.ts'
@@ -65,8 +66,4 @@ function assertActivation(fields: Fields, { name, activation }: Architecture): v
   const fits = activation === 'silu' ? ['silu', 'swish'] : ['gelu_pytorch_tanh', 'gelu_tanh', 'gelu_new']
   if (said !== undefined && !fits.includes(said))
     throw new ConvertError(`the activation ${JSON.stringify(said)} is not that of ${name}: ${fits[0]}`)
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

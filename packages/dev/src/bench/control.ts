@@ -28,7 +28,7 @@ export const control: Suite = {
     await makeRandomModel({ shape: SHAPE_15M, contextLength: 1024, weights: 'q4', ...folder })
     const page = await openPage()
     log('Replicas.')
-    const figures = await throughput(page)
+    const figures = [...(await throughput(page)), await leftToTheMachine(page, log)]
     log('Scaling.')
     figures.push(...(await scaleUp(page)))
     log('Recovery.')
@@ -71,6 +71,19 @@ async function throughput(page: Page): Promise<Figure[]> {
       value: median((queueMs.get(name) ?? []).slice(1)),
     },
   ])
+}
+
+/** What `replicas: 'auto'` makes of two cores. */
+async function leftToTheMachine(page: Page, log: (line: string) => void): Promise<Figure> {
+  const split = await page.evaluate(async (url) => {
+    const client = await window.tabserve.createClient()
+    const { split } = await client.load(url, { replicas: 'auto' })
+    client.dispose()
+    return split
+  }, URL_15M)
+  log(`replicas: 'auto': ${split?.reason}`)
+  const value = split?.replicas ?? NaN
+  return { suite: 'control', case: "replicas: 'auto'", metric: 'chosen', unit: 'replicas', value }
 }
 
 /** Many requests at once: how long all take, and how long each waited for its first step. */

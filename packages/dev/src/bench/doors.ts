@@ -4,6 +4,7 @@ import type { StructuredOutputs } from '@tabserve/protocol'
 import type { Page } from 'playwright'
 import type { Figure, Suite } from './figure.ts'
 import { interleave } from './interleave.ts'
+import { sessionFigures } from './sessions.ts'
 import { SHAPE_15M } from './shapes.ts'
 
 const TOKENS = 100
@@ -14,9 +15,10 @@ const GRAMMARS: Readonly<Record<string, StructuredOutputs>> = {
   'JSON schema': { json: { type: 'array', items: { type: 'string', maxLength: 20 }, minItems: 200 } },
 }
 
-/** What the APIs cost on top of the model: so far what it costs to hold answers to a grammar. */
+/** What the APIs cost on top of the model, and what they save. */
 export const doors: Suite = {
-  about: 'ms a token of answers that are held to a grammar, against free ones; 1 and 8 at once',
+  about:
+    'ms a token of answers that are held to a grammar, or told to a telemetry hook, against free ones, 1 and 8 at once; a saved session restored, against its text read anew',
   async run({ openPage, fixtures, log }) {
     log('Making a random model of the 15M shape.')
     const out = join(fixtures, '15m-q4')
@@ -31,13 +33,16 @@ export const doors: Suite = {
     const figures: Figure[] = []
     for (const url of ['/models/stories/v2/', '/fixtures/bench/15m-q4/']) {
       const page = await openPage()
-      const { id, vocabSize } = await load(page, url)
+      const { id, vocabSize } = await load(page, url, false)
+      const told = await openPage()
+      await load(told, url, true)
       for (const count of [1, 8]) {
         log(`${id}: ${count} at once.`)
         const cases = Object.entries({ free: undefined, ...GRAMMARS }).map(
           ([name, grammar]) => [name, () => msPerToken(page, id, count, grammar)] as const,
         )
-        const ms = await interleave(Object.fromEntries(cases), ROUNDS)
+        const hook = () => msPerToken(told, id, count, undefined)
+        const ms = await interleave(Object.fromEntries([...cases, ['telemetry hook', hook]]), ROUNDS)
         const what = (name: string) => `${id}, ${vocabSize} tokens, ${count} at once, ${name}`
         for (const [name, value] of Object.entries(ms)) {
           const figure = { suite: 'doors', case: what(name), metric: 'answer', value, unit: 'ms a token' }
@@ -46,17 +51,25 @@ export const doors: Suite = {
           )
         }
       }
+      log(`${id}: sessions.`)
+      figures.push(...(await sessionFigures(page, id, 400)))
     }
     return figures
   },
 }
 
-function load(page: Page, url: string): Promise<{ id: string; vocabSize: number }> {
-  return page.evaluate(async (url) => {
-    window.client = await window.tabserve.createClient({ threads: 1 })
-    const { id, manifest } = await window.client.load(url)
-    return { id, vocabSize: manifest.graph.vocabSize }
-  }, url)
+/** @param isTold whether every event comes to the page, to a hook that does nothing. */
+function load(page: Page, url: string, isTold: boolean): Promise<{ id: string; vocabSize: number }> {
+  return page.evaluate(
+    async ({ url, isTold }) => {
+      const telemetry = isTold ? { telemetry: {} } : {}
+      window.client = await window.tabserve.createClient({ threads: 1, ...telemetry })
+      const { id, manifest } = await window.client.load(url)
+      if (manifest.task !== 'generate') throw new Error(`${id} does not generate text`)
+      return { id, vocabSize: manifest.graph.vocabSize }
+    },
+    { url, isTold },
+  )
 }
 
 function msPerToken(

@@ -10,6 +10,7 @@ const ROWS = 4
 const CONTEXT = 100
 const STEPS = 8
 const ROUNDS = 3
+const LOADS = 3
 
 /** What is measured against what it would be without: KV that is made anew in every step, whole rows of logits read back. */
 const MODES = {
@@ -23,9 +24,9 @@ const BASELINE: Mode = 'fresh presents, whole logits'
 /** What keeping KV and logits on the GPU is worth. On a software adapter bytes mean what they say, and milliseconds little. */
 export const webgpu: Suite = {
   about:
-    'ms and bytes a step on WebGPU: KV in place against made anew, top 1 against whole logits; software adapter',
+    'ms and bytes a step on WebGPU: KV in place against made anew, top 1 against whole logits; the first request behind a load; software adapter',
   browserArgs: [SOFTWARE_GPU],
-  async run({ openHarness, fixtures, log }) {
+  async run({ openHarness, openPage, fixtures, log }) {
     await makeRandomModel({
       shape: SHAPE_TINY,
       contextLength: 256,
@@ -57,8 +58,35 @@ export const webgpu: Suite = {
         { ...figure, metric: 'sent', value: sentBytes, unit: 'bytes' },
       )
     }
+    log('Loading three times, for the first requests behind a load.')
+    const ttft: number[][] = []
+    for (let load = 0; load < LOADS; load++) ttft.push(await firstTokens(await openPage()))
+    const [first = [], , third = []] = [0, 1, 2].map((request) => ttft.map((times) => times[request] ?? NaN))
+    const figure = { suite: 'webgpu', metric: 'first token', unit: 'ms' }
+    figures.push({ ...figure, case: 'third request of a load', value: median(third) })
+    const against = 'third request of a load'
+    const ratio = median(third) / median(first)
+    figures.push({ ...figure, case: 'first request of a load', value: median(first), against, ratio })
     return figures
   },
+}
+
+/** Loads the model and asks it three times, each time with other words: milliseconds to the first token of each. */
+async function firstTokens(page: Page): Promise<number[]> {
+  const times = await page.evaluate(async () => {
+    const client = await window.tabserve.createClient()
+    const { id } = await client.load('/fixtures/bench/tiny-q4/', { device: 'webgpu', maxRunning: 4 })
+    const times: number[] = []
+    for (const seed of [100, 200, 300]) {
+      const promptTokens = Array.from({ length: 24 }, (_, at) => seed + at)
+      const { timing } = await client.generate({ model: id, promptTokens, maxTokens: 4, temperature: 0 })
+      times.push(timing.firstTokenMs ?? NaN)
+    }
+    client.dispose()
+    return times
+  })
+  await page.close()
+  return times
 }
 
 function open(page: Page, mode: Mode): Promise<number> {

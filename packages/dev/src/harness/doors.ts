@@ -1,5 +1,5 @@
 import { createOpenAI } from '@ai-sdk/openai'
-import { embed, generateObject, generateText, jsonSchema, streamText } from 'ai'
+import { embed, generateObject, generateText, isStepCount, jsonSchema, streamText, tool } from 'ai'
 import OpenAI from 'openai'
 import { createClient } from 'tabserve'
 import { createTabserve } from 'tabserve/ai-sdk'
@@ -12,11 +12,17 @@ const doors = {
   embed,
   generateObject,
   generateText,
+  isStepCount,
   jsonSchema,
   streamText,
+  tool,
   createClient,
   createTabserve,
   LanguageModel,
+  /** A worker file as a page would own one. */
+  ownWorker: () => new Worker(new URL('./own-worker.ts', import.meta.url), { type: 'module' }),
+  /** One with the functions of a pipeline. */
+  pipelineWorker: () => new Worker(new URL('./pipeline-worker.ts', import.meta.url), { type: 'module' }),
 }
 
 declare global {

@@ -1,4 +1,4 @@
-import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { Capabilities, KvCopy, KvPlace, ModelRunner, Step, StepResult } from '@tabserve/engine'
 
 /**
  * Lets a paged runner be asked in rows, as the conformance suite asks: each row has a table of its own, with blocks that are no
@@ -53,8 +53,24 @@ export class RowsOverBlocks implements ModelRunner {
     }
   }
 
+  get kvLayout(): string {
+    return this.#runner.kvLayout
+  }
+
+  readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#runner.readKv(this.#placeOf(place), numTokens)
+  }
+
+  writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.#runner.writeKv(this.#placeOf(place), numTokens, bytes)
+  }
+
   dispose(): Promise<void> {
     return this.#runner.dispose()
+  }
+
+  #placeOf(place: KvPlace): KvPlace {
+    return 'row' in place ? { blocks: this.#table(place.row) } : place
   }
 
   #table(row: number): Int32Array {

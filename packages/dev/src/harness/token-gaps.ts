@@ -114,6 +114,18 @@ class TimedRunner implements ModelRunner {
     this.#inner.copyKv(...copies)
   }
 
+  get kvLayout(): string {
+    return this.#inner.kvLayout
+  }
+
+  readKv(...kv: Parameters<ModelRunner['readKv']>): ReturnType<ModelRunner['readKv']> {
+    return this.#inner.readKv(...kv)
+  }
+
+  writeKv(...kv: Parameters<ModelRunner['writeKv']>): Promise<void> {
+    return this.#inner.writeKv(...kv)
+  }
+
   forget(): void {
     this.chunkMs.length = 0
     this.decodeMs.length = 0

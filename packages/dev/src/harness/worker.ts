@@ -1,5 +1,6 @@
 import { expose } from 'comlink'
 import { KERNEL_CHECKS, Workspace } from '../../../../test/conformance/kernels/index.ts'
+import { checkKvBytes } from '../../../../test/conformance/kv-bytes.ts'
 import { checkChunkStore } from '../../../../test/conformance/chunk-store.ts'
 import { checkWeightStore } from '../../../../test/conformance/weight-store.ts'
 import type { KernelExports, KernelVariant } from '@tabserve/kernels'
@@ -78,6 +79,7 @@ class Harness {
     const store = new WeightStore(memoryChunkStore(), { budgetBytes: 0 })
     const repository = new ModelRepository({ store, http: new Http() })
     const { manifest, files } = await repository.open({ url }, options)
+    if (manifest.task !== 'generate') throw new Error(`${url} does not generate text`)
     const { graph, tokenizer } = manifest
     const room = {
       maxRunning: rows,
@@ -86,14 +88,12 @@ class Harness {
       kvBudgetBytes,
       kvType,
     }
-    const { runner, name, ...facts } = await this.#device.createRunner(
-      graph,
-      files,
-      wanted,
-      room,
-      () => {},
-      gpuMode,
-    )
+    const {
+      runner,
+      name,
+      isAwaitingDevice: _,
+      ...facts
+    } = await this.#device.createRunner(graph, files, wanted, room, () => {}, gpuMode)
     const [json, config] = [await files.bytes(tokenizer.file), await files.bytes(tokenizer.config)]
     this.#tokenizers.push(new Tokenizer(json, config, tokenizer))
     const asked = runner.capabilities.paged === undefined ? runner : new RowsOverBlocks(runner)
@@ -165,6 +165,11 @@ class Harness {
 
   async copyKv(id: number, copies: readonly KvCopy[]): Promise<void> {
     this.#runner(id).copyKv(copies)
+  }
+
+  /** Throws at the first promise about KV as bytes that two runners of one kind do not keep. */
+  checkKvBytes(first: number, second: number, within: number): Promise<void> {
+    return checkKvBytes(this.#runner(first), this.#runner(second), within)
   }
 
   async kvBytes(id: number): Promise<number> {

@@ -5,7 +5,8 @@ import type { InputOptions, OutputOptions, Plugin } from 'rolldown'
 import { rolldown } from 'rolldown'
 import { buildKernels } from '../../../kernels/build.ts'
 import { KERNEL_VARIANTS } from '../../../kernels/src/variant.ts'
-import { CARRIED, CONVERTER, DOORS, FETCHED } from '../../../tabserve/entries.ts'
+import { withoutSecondEngine } from './without-second-engine.ts'
+import { CARRIED, DOORS, EXTRAS, FETCHED } from '../../../tabserve/entries.ts'
 
 const PACKAGES = join(import.meta.dirname, '../../..')
 const SOURCES = join(PACKAGES, 'tabserve/src')
@@ -22,7 +23,7 @@ export async function buildBundles(): Promise<void> {
   await Promise.all([
     bundleDoors(),
     ...FETCHED.map(({ source, file, format }) => bundleWhole(join(SOURCES, source), file, format)),
-    bundleWhole(join(PACKAGES, 'convert/src/converter.ts'), CONVERTER, 'es'),
+    ...Object.entries(EXTRAS).map(([source, file]) => bundleWhole(join(PACKAGES, source), file, 'es')),
     copyCarried(),
   ])
 }
@@ -51,7 +52,9 @@ async function write(input: InputOptions, output: OutputOptions): Promise<void> 
     // onnxruntime-web without its embedded glue: pthreads then load its own small `.mjs`, never our worker.
     resolve: { conditionNames: ['onnxruntime-web-use-extern-wasm', 'browser', 'import', 'default'] },
     transform: { target: 'es2022' },
-    plugins: [ortAddress],
+    // Peers of the package: whoever imports the door has them.
+    external: ['@opentelemetry/api'],
+    plugins: [ortAddress, withoutSecondEngine],
   })
   try {
     await bundle.write({ sourcemap: true, ...output })

@@ -4,7 +4,7 @@ import { grammarAsset } from '../grammar/xgrammar-asset.ts'
 import { ortAssets } from './ort-assets.ts'
 
 /** Where the bundler put the files of other packages that a worker fetches. */
-export const assets: Omit<WorkerAssets, 'converter'> = {
+export const assets: Omit<WorkerAssets, 'converter' | 'transformers'> = {
   ...ortAssets,
   kernels: kernelAssets,
   grammar: grammarAsset,

@@ -17,4 +17,6 @@ export interface ChosenRunner {
   readonly heapBytes?: number
   /** Only of one on the GPU. */
   readonly placement?: GpuPlacement
+  /** Whether a device is awaited that is watched, and given up when it is silent for too long; only of one on the GPU. */
+  readonly isAwaitingDevice?: () => boolean
 }

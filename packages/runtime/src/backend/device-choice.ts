@@ -1,4 +1,4 @@
-import type { DeviceChoice, DeviceName, MachineFacts, Manifest, RunnerName } from '@tabserve/protocol'
+import type { DeviceChoice, DeviceName, MachineFacts, GenerateManifest, RunnerName } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 
 /** What a load asks for. */
@@ -12,7 +12,7 @@ export interface Wanted {
  * measured. Throws `bad_request` where device and runner contradict each other.
  */
 export function chooseByFacts(
-  graph: Manifest['graph'],
+  graph: GenerateManifest['graph'],
   { device, runner }: Wanted,
   facts: MachineFacts,
 ): DeviceChoice | undefined {
@@ -31,7 +31,7 @@ export function chooseByFacts(
 }
 
 /** Why a model is better not even tried on this GPU. */
-function problemOfGpu(graph: Manifest['graph'], { gpu }: MachineFacts): string | undefined {
+function problemOfGpu(graph: GenerateManifest['graph'], { gpu }: MachineFacts): string | undefined {
   if (graph.kind === 'decoder-onnx') return "somebody else's graph runs on the CPU"
   if ('missing' in gpu) return gpu.missing
   const name = [gpu.vendor, gpu.architecture].join(' ')

@@ -3,7 +3,7 @@ import type {
   DeviceChoice,
   DeviceReport,
   MachineFacts,
-  Manifest,
+  GenerateManifest,
   RunnerName,
   WorkerConfig,
 } from '@tabserve/protocol'
@@ -15,6 +15,7 @@ import type { DecoderFiles } from './decoder-io.ts'
 import type { Wanted } from './device-choice.ts'
 import { chooseByFacts } from './device-choice.ts'
 import { HeapRunner } from './heap-runner.ts'
+import type { ExternalFile, InferSession } from './infer-session.ts'
 import { kernelsProblem } from './kernels/kernel-coverage.ts'
 import { KernelDevice } from './kernels/kernel-device.ts'
 import { backendFailed, creating, messageOf } from './backend-failure.ts'
@@ -30,6 +31,7 @@ import { Verdicts, verdictOf } from './verdicts.ts'
 import { GpuDevice } from './webgpu/gpu-device.ts'
 import type { GpuMode } from './webgpu/gpu-messages.ts'
 import type { gpuFacts } from './webgpu/gpu-facts.ts'
+import { placementProblem } from './webgpu/placement-problem.ts'
 
 /** The machine as this worker sees it, and what runs models on it: each engine is started once, when a model first needs it. */
 export class Device {
@@ -59,7 +61,7 @@ export class Device {
    * @param model tells apart models whose verdicts are kept.
    */
   async choose(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     wanted: Wanted,
     options: RunnerOptions,
@@ -73,7 +75,7 @@ export class Device {
     return { chosen: await this.createRunner(graph, files, runner, options, onRead), choice: known }
   }
 
-  async #facts(graph: Manifest['graph'], { device, runner }: Wanted): Promise<MachineFacts> {
+  async #facts(graph: GenerateManifest['graph'], { device, runner }: Wanted): Promise<MachineFacts> {
     const { cores, threads, crossOriginIsolated } = this.report
     // To ask for an adapter starts a process: not where nobody wants it.
     const isCpuAsked = device === 'wasm' || (runner !== 'auto' && runner !== 'webgpu')
@@ -89,7 +91,7 @@ export class Device {
   }
 
   async #measure(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     options: RunnerOptions,
     model: string,
@@ -104,7 +106,7 @@ export class Device {
     try {
       onGpu = await this.createRunner(graph, files, 'webgpu', options)
       const trial = await tryOut(onGpu.runner, golden.answer)
-      const problem = problemOf(trial, golden)
+      const problem = problemOf(trial, golden) ?? (onGpu.placement && placementProblem(onGpu.placement))
       verdict = verdictOf([ofCpu, reportOf(onGpu, trial, problem)])
     } catch (error) {
       const problem = `it did not run: ${messageOf(error)}`
@@ -116,9 +118,41 @@ export class Device {
     return { chosen, choice: { ...verdict, by: 'measured', facts } }
   }
 
+  /** The CPU, where nothing else runs such a graph. @param isAsked the load said so. */
+  cpuChoice(isAsked: boolean): DeviceChoice {
+    const { cores, threads, crossOriginIsolated } = this.report
+    const { deviceMemory } = navigator as { deviceMemory?: number } // Chromium's own
+    const facts = {
+      gpu: { missing: 'nobody asked for it' },
+      cores,
+      threads,
+      crossOriginIsolated,
+      memoryGb: deviceMemory,
+    }
+    return isAsked
+      ? { device: 'wasm', reason: 'the load asked for it', by: 'asked', facts }
+      : { device: 'wasm', reason: 'models that are asked once a request run on the CPU', by: 'facts', facts }
+  }
+
+  /** A session of any graph. Throws `bad_model` when it is refused, `backend_failed` when onnxruntime does not start. */
+  async openSession(
+    file: string,
+    graph: Uint8Array,
+    external: readonly ExternalFile[],
+  ): Promise<InferSession> {
+    const ort = await this.#startPublic().catch((error: unknown) => Promise.reject(backendFailed(error)))
+    const { InferSession } = await import('./infer-session.ts')
+    return creating({ file }, InferSession.create(ort, graph, external))
+  }
+
   #memory(): Verdicts {
     this.#verdicts ??= new Verdicts(idbChunkStore('tabserve-verdicts'))
     return this.#verdicts
+  }
+
+  /** Address of transformers.js. */
+  get transformersScript(): string {
+    return this.#assets.transformers
   }
 
   /** Address of XGrammar. */
@@ -133,7 +167,7 @@ export class Device {
    * @param mode how one on the GPU computes; for benchmarks.
    */
   async createRunner(
-    graph: Manifest['graph'],
+    graph: GenerateManifest['graph'],
     files: ModelFiles,
     wanted: RunnerName | 'auto',
     options: RunnerOptions,
@@ -145,8 +179,11 @@ export class Device {
       const engines = { heap: () => this.#startHeap(), public: () => this.#startPublic() }
       return createForeign(engines, graph, files, wanted, options, onRead)
     }
-    if (wanted === 'webgpu')
+    if (wanted === 'webgpu') {
+      // The CPU may have to take over offline.
+      if (kernelsProblem(graph) === undefined) void this.#kernels.prepare()
       return creating(graph, this.#gpu.createRunner(graph, files, options, onRead, mode))
+    }
     const problem = kernelsProblem(graph)
     if (wanted === 'kernels' || (wanted === 'auto' && problem === undefined)) {
       if (problem === undefined) return this.#kernels.createRunner(graph, files, options, onRead)

@@ -5,6 +5,7 @@ import { ELEMENT, allocate, heapTensor } from './heap-session.ts'
 import type { KvElements, KvHeads, KvShape } from './kv-layout.ts'
 import { KV_BYTES, capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from './kv-layout.ts'
 import type { OrtModule } from './ort-module.ts'
+import { readRow, rowKvLayout, writeRow } from './row-bytes.ts'
 import type { RowRoom } from './runner-options.ts'
 
 /** The caches of a graph: their names in and out, in one order, and what they are made of. */
@@ -36,6 +37,20 @@ export class HeapKv {
 
   get bytes(): number {
     return this.#pointers.length * this.#bytesOf(this.#shape)
+  }
+
+  get layout(): string {
+    return rowKvLayout(this.#pointers.length, this.#shape, this.#caches.dtype)
+  }
+
+  read(row: number, numTokens: number): Uint8Array<ArrayBuffer> {
+    return readRow(this.#all(), this.#shape, row, numTokens)
+  }
+
+  /** Throws where the heap cannot grow, or the bytes are not of so many positions. */
+  write(row: number, numTokens: number, bytes: Uint8Array): void {
+    this.reserve(numTokens)
+    writeRow(this.#all(), this.#shape, row, numTokens, bytes)
   }
 
   /** Makes room for `length` positions a row. Throws when the heap cannot grow; what there was is then as it was. */
@@ -112,6 +127,10 @@ export class HeapKv {
     return dtype === 'float32'
       ? new Float32Array(buffer, pointer, length)
       : new Uint16Array(buffer, pointer, length)
+  }
+
+  #all(): readonly KvElements[] {
+    return this.#pointers.map((pointer) => this.#elements(pointer, this.#shape))
   }
 
   #bytesOf(shape: KvShape): number {

@@ -1,4 +1,4 @@
-import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { Capabilities, KvCopy, KvPlace, ModelRunner, Step, StepResult } from '@tabserve/engine'
 import type { DecoderGraph } from '@tabserve/protocol'
 import type { Batch, DecoderFiles } from './decoder-io.ts'
 import { INPUT, LOGITS, checkNames, kvNames, layOut, outputsOfRuns } from './decoder-io.ts'
@@ -6,6 +6,7 @@ import { HeapKv } from './heap-kv.ts'
 import type { TensorHandle } from './heap-session.ts'
 import { ELEMENT, HeapSession, allocate, heapTensor } from './heap-session.ts'
 import type { OrtModule } from './ort-module.ts'
+import { rowIn } from './row-bytes.ts'
 import type { RowRoom } from './runner-options.ts'
 import { capabilitiesOf } from './runner-options.ts'
 
@@ -84,6 +85,18 @@ export class HeapRunner implements ModelRunner {
 
   copyKv(copies: readonly KvCopy[]): void {
     this.#kv.copy(copies)
+  }
+
+  get kvLayout(): string {
+    return this.#kv.layout
+  }
+
+  async readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#kv.read(rowIn(place), numTokens)
+  }
+
+  async writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#kv.write(rowIn(place), numTokens, bytes)
   }
 
   async dispose(): Promise<void> {

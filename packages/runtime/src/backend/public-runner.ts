@@ -1,4 +1,4 @@
-import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { Capabilities, KvCopy, KvPlace, ModelRunner, Step, StepResult } from '@tabserve/engine'
 import type { DecoderGraph } from '@tabserve/protocol'
 import type { DecoderFiles } from './decoder-io.ts'
 import { INPUT, LOGITS, checkNames, kvNames, layOut, outputsOfRuns } from './decoder-io.ts'
@@ -6,6 +6,7 @@ import type { KvShape } from './kv-layout.ts'
 import { capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from './kv-layout.ts'
 import type { PublicOrt } from './public-ort.ts'
 import { InferenceSession, Tensor } from './public-ort.ts'
+import { readRow, rowIn, rowKvLayout, writeRow } from './row-bytes.ts'
 import type { RowRoom } from './runner-options.ts'
 import { capabilitiesOf } from './runner-options.ts'
 
@@ -91,6 +92,19 @@ export class PublicRunner implements ModelRunner {
 
   copyKv(copies: readonly KvCopy[]): void {
     for (const kv of this.#kv) copyRows(kv, this.#shape, copies)
+  }
+
+  get kvLayout(): string {
+    return rowKvLayout(this.#kv.length, this.#shape, 'float32')
+  }
+
+  async readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    return readRow(this.#kv, this.#shape, rowIn(place), numTokens)
+  }
+
+  async writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#reserve(numTokens)
+    writeRow(this.#kv, this.#shape, rowIn(place), numTokens, bytes)
   }
 
   async dispose(): Promise<void> {

@@ -6,6 +6,8 @@ export interface Vocabulary {
   /** How bytes are written in them: GPT-2's letters, `<0x0A>` and `▁`, or not at all. */
   readonly kind: 'byte_level' | 'byte_fallback' | 'raw'
   readonly eosTokenIds: readonly number[]
+  /** Special tokens that are text where calls of tools are written, by id. */
+  readonly markers: ReadonlyMap<number, string>
 }
 
 /** What the worker that keeps grammars is told. An answer to a request is one `id`. */

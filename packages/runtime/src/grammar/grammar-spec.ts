@@ -7,6 +7,8 @@ export type GrammarSpec =
   | { readonly kind: 'json-schema'; readonly text: string }
   | { readonly kind: 'regex'; readonly text: string }
   | { readonly kind: 'ebnf'; readonly text: string }
+  /** JSON of a `StructuralFormat`. Markers of calls are text to it, also where the vocabulary has them as special tokens. */
+  | { readonly kind: 'structural-tag'; readonly text: string }
 
 const KINDS = ['json', 'jsonObject', 'regex', 'choice', 'grammar'] as const
 const MAX_CHOICES = 1000

@@ -2,6 +2,8 @@ import type * as Library from '@mlc-ai/web-xgrammar'
 import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from '@mlc-ai/web-xgrammar'
 import type { Vocabulary } from './grammar-calls.ts'
 import type { GrammarSpec } from './grammar-spec.ts'
+import type { StructuralFormat } from './structural-format.ts'
+import { replaceSchemas } from './structural-format.ts'
 
 export type { GrammarMatcher }
 
@@ -14,7 +16,8 @@ const MAX_KEPT = 32
  */
 export class XGrammar {
   readonly #library: typeof Library
-  readonly #compiler: GrammarCompiler
+  readonly #vocabulary: Vocabulary
+  readonly #compilers = new Map<'plain' | 'with markers', Promise<GrammarCompiler>>()
   readonly #said: string[]
   readonly #compiled = new Map<string, CompiledGrammar>()
 
@@ -25,16 +28,14 @@ export class XGrammar {
     // A UMD file: imported as a module it puts itself on the global object.
     const library = (globalThis as { xgrammar?: typeof Library }).xgrammar
     if (library === undefined) throw new Error(`${script} is not XGrammar`)
-    const { tokens, kind, eosTokenIds } = vocabulary
-    const info = await library.TokenizerInfo.createTokenizerInfo([...tokens], kind, false, tokens.length, [
-      ...eosTokenIds,
-    ])
-    return new XGrammar(library, await library.GrammarCompiler.createGrammarCompiler(info), said)
+    const grammars = new XGrammar(library, vocabulary, said)
+    await grammars.#compiler('plain')
+    return grammars
   }
 
-  private constructor(library: typeof Library, compiler: GrammarCompiler, said: string[]) {
+  private constructor(library: typeof Library, vocabulary: Vocabulary, said: string[]) {
     this.#library = library
-    this.#compiler = compiler
+    this.#vocabulary = vocabulary
     this.#said = said
   }
 
@@ -61,21 +62,50 @@ export class XGrammar {
     }
   }
 
-  #compileKind(spec: GrammarSpec): Promise<CompiledGrammar> {
-    const compiler = this.#compiler
+  async #compileKind(spec: GrammarSpec): Promise<CompiledGrammar> {
+    const compiler = await this.#compiler(spec.kind === 'structural-tag' ? 'with markers' : 'plain')
     switch (spec.kind) {
       case 'json-schema':
-        // On one line, with the separators of Python's json.dumps: white space is no place for a model to get lost in.
-        return compiler.compileJSONSchema(spec.text, false, -1, [', ', ': '])
+        return compiler.compileJSONSchema(spec.text, ...ON_ONE_LINE)
       case 'regex': {
         const format = { type: 'regex', pattern: spec.text } as const
         return compiler.compileStructuralTag({ type: 'structural_tag', format })
       }
       case 'ebnf':
         return compiler.compileGrammar(spec.text)
+      case 'structural-tag': {
+        const format = await replaceSchemas(JSON.parse(spec.text) as StructuralFormat, async (schema) => {
+          const grammar = await this.#library.Grammar.fromJSONSchema(JSON.stringify(schema), ...ON_ONE_LINE)
+          const text = grammar.toString()
+          grammar.dispose()
+          return { type: 'grammar', grammar: text }
+        })
+        return compiler.compileStructuralTag({ type: 'structural_tag', format })
+      }
     }
   }
+
+  #compiler(kind: 'plain' | 'with markers'): Promise<GrammarCompiler> {
+    const compiler = this.#compilers.get(kind) ?? this.#newCompiler(kind === 'with markers')
+    this.#compilers.set(kind, compiler)
+    return compiler
+  }
+
+  async #newCompiler(withMarkers: boolean): Promise<GrammarCompiler> {
+    const { tokens, kind, eosTokenIds, markers } = this.#vocabulary
+    const texts = withMarkers ? tokens.map((token, id) => markers.get(id) ?? token) : [...tokens]
+    const { TokenizerInfo, GrammarCompiler } = this.#library
+    const info = await TokenizerInfo.createTokenizerInfo(texts, kind, false, texts.length, [...eosTokenIds])
+    return GrammarCompiler.createGrammarCompiler(info)
+  }
 }
+
+/** On one line, with the separators of Python's json.dumps: white space is no place for a model to get lost in. */
+const ON_ONE_LINE: [anyWhitespace: false, indent: -1, separators: [string, string]] = [
+  false,
+  -1,
+  [', ', ': '],
+]
 
 function listenToConsole(): string[] {
   const said: string[] = []

@@ -57,6 +57,11 @@ export class BlobSource implements ModelSource {
 /** What a model that came from picked files is called: where it is stored, it loads by this. */
 export const pickedAddress = (id: string) => `picked:${id}/`
 
+/** Whether a model folder is among picked files. */
+export function hasManifest(files: readonly PickedFile[]): boolean {
+  return files.some(({ path }) => path === 'manifest.json' || path.endsWith('/manifest.json'))
+}
+
 /** The picked files by their path from the folder that holds the manifest. Throws `model_not_found` when none does. */
 export function folderOf(files: readonly PickedFile[]): readonly PickedFile[] {
   const [manifest] = files

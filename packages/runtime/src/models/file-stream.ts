@@ -86,7 +86,7 @@ class FileStream {
         if (isKept) meter.count(this.#file.path, 'store', bytes.byteLength, isLast)
         // The store writes while the hash is computed, but for the last chunk, which must not make a wrong file whole.
         const early = isLast ? undefined : this.#keep(index, bytes, isKept, false)
-        if (hash !== undefined) await hashGently(hash, bytes, breath)
+        if (hash !== undefined) await meter.timeHash(hashGently(hash, bytes, breath))
         if (isLast) onVerify(this.#file.path)
         if (isLast && hash !== undefined) await this.#compareWhole(hash.hex())
         const keeping = early ?? this.#keep(index, bytes, isKept, true)
@@ -126,7 +126,7 @@ class FileStream {
     if (!isAwaited) await download?.return(undefined) // nothing more is wanted of it
     if (next?.done !== false) throw new Error('a download ended before its last chunk')
     const expected = this.#stored.expectedHash(index)
-    if (expected !== undefined) this.#compare(await sha256Of(next.value), expected)
+    if (expected !== undefined) this.#compare(await this.#hashOf(next.value), expected)
     return next.value
   }
 
@@ -152,9 +152,13 @@ class FileStream {
     const { keeper } = this.#context
     const seals = isLast && !this.#stored.isSealed
     if (!isKept) {
-      const sha256 = await sha256Of(bytes)
+      const sha256 = await this.#hashOf(bytes)
       await keeper.keep(() => this.#stored.keep(index, bytes, sha256, seals))
     } else if (seals) await keeper.keep(() => this.#stored.seal())
+  }
+
+  #hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+    return this.#context.meter.timeHash(sha256Of(bytes))
   }
 
   /** Other models may share the file: what was kept of it must not spoil their loads. */

@@ -16,6 +16,7 @@ export class LoadMeter {
   readonly #recent: { readonly at: number; readonly source: Source; readonly bytes: number }[] = []
   #toldAt = -Infinity
   #waitedMs = 0
+  #hashedMs = 0
 
   /** @param broughtBytes that the network brought before this was made: they are reported, and are no progress. */
   constructor(totalBytes: number, onProgress: (progress: LoadProgress) => void, broughtBytes = 0) {
@@ -40,6 +41,11 @@ export class LoadMeter {
   /** Milliseconds that somebody waited for bytes. */
   get waitedMs(): number {
     return this.#waitedMs
+  }
+
+  /** Milliseconds of hashing. */
+  get hashedMs(): number {
+    return this.#hashedMs
   }
 
   /** @param isLast of its file. */
@@ -67,6 +73,15 @@ export class LoadMeter {
       return await work
     } finally {
       this.#waitedMs += performance.now() - started
+    }
+  }
+
+  async timeHash<T>(work: Promise<T>): Promise<T> {
+    const started = performance.now()
+    try {
+      return await work
+    } finally {
+      this.#hashedMs += performance.now() - started
     }
   }
 

@@ -1,4 +1,5 @@
 import type { ManifestFile } from '@tabserve/protocol'
+import type { HubFile } from './hub/listing.ts'
 
 /** Where a model's files come from. */
 export interface ModelSource {
@@ -12,6 +13,14 @@ export interface ModelSource {
    * another size.
    */
   readChunks(request: ChunkRequest): AsyncGenerator<Uint8Array<ArrayBuffer>>
+}
+
+/** A source that may not know what its files must be. */
+export interface UnprovenSource extends ModelSource {
+  /** Files that have a provisional id for a hash in the manifest that was read: nobody says what their hash is. */
+  readonly unproven: ReadonlyMap<string, HubFile>
+  /** A file's size and validator as they are now. `undefined`: it is not there any more. */
+  lookAgain(path: string, signal: AbortSignal): Promise<HubFile | undefined>
 }
 
 export interface ChunkRequest {

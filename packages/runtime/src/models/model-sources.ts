@@ -1,11 +1,13 @@
 import type { HubSourceRequest, ModelSourceRequest } from '@tabserve/protocol'
 import { checkedHub, hubAddress, isHubAddress, parseHubAddress } from '@tabserve/protocol'
-import { BlobSource, folderOf, pickedAddress } from './blob-source.ts'
+import { isOnnxFile, withBareManifest } from './bare-onnx.ts'
+import { BlobSource, folderOf, hasManifest, pickedAddress } from './blob-source.ts'
 import type { Http } from './http.ts'
 import { HttpSource } from './http-source.ts'
 import { HubSource } from './hub/hub-source.ts'
 import { MANIFEST, idOf, parseManifest } from './manifest-text.ts'
 import type { ModelSource } from './model-source.ts'
+import { OnnxFileSource } from './onnx-file-source.ts'
 import type { RetryPolicy } from './retry.ts'
 
 /** A model by its address: a folder, a repository of a hub, or what files were picked once. */
@@ -31,7 +33,9 @@ export class ModelSources {
   /** @param stored the text of the manifest that the store has at the request's address. */
   async of(request: ModelSourceRequest, stored?: string): Promise<ModelSource> {
     if ('files' in request) {
-      const files = folderOf(request.files)
+      const files = hasManifest(request.files)
+        ? folderOf(request.files)
+        : ((await withBareManifest(request.files)) ?? folderOf(request.files))
       const picked = new BlobSource('picked files: ', files)
       const manifest = await picked.readText(MANIFEST, new AbortController().signal)
       return new BlobSource(pickedAddress(idOf(parseManifest(manifest, 'picked files: '))), files)
@@ -41,6 +45,7 @@ export class ModelSources {
     const address = addressOf(request)
     // Stored, it needs no files; not stored, there is nobody to ask.
     if (address.startsWith('picked:')) return new BlobSource(address, [])
+    if (isOnnxFile(address)) return new OnnxFileSource(address, this.#http, this.#retries)
     return new HttpSource(address, this.#http, this.#retries)
   }
 

@@ -35,7 +35,7 @@ export class OpenedModel {
    * download does.
    */
   async finish(): Promise<
-    Pick<LoadReport, 'networkBytes' | 'storedBytes' | 'localBytes' | 'fetchMs' | 'notStored'>
+    Pick<LoadReport, 'networkBytes' | 'storedBytes' | 'localBytes' | 'fetchMs' | 'hashMs' | 'notStored'>
   > {
     const { keeper, meter, source } = this.#context
     for (const file of this.manifest.files) {
@@ -52,6 +52,7 @@ export class OpenedModel {
       storedBytes: meter.storedBytes,
       localBytes: meter.localBytes,
       fetchMs: meter.waitedMs,
+      hashMs: meter.hashedMs,
       ...(keeper.warning === undefined ? {} : { notStored: keeper.warning }),
     }
   }

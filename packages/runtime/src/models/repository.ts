@@ -14,12 +14,11 @@ import type { WeightStore } from '../storage/weight-store.ts'
 import type { LoadContext } from './file-stream.ts'
 import type { Http } from './http.ts'
 import { FirstUse } from './hub/first-use.ts'
-import { HubSource } from './hub/hub-source.ts'
 import { Keeper, warningOf } from './keeper.ts'
 import { LoadMeter } from './load-meter.ts'
 import { MANIFEST, idOf, parseManifest, totalBytes } from './manifest-text.ts'
 import { ModelDraft } from './model-draft.ts'
-import type { ModelSource } from './model-source.ts'
+import type { ModelSource, UnprovenSource } from './model-source.ts'
 import type { AddressedRequest } from './model-sources.ts'
 import { ModelSources, addressOf } from './model-sources.ts'
 import { OpenedModel } from './opened-model.ts'
@@ -94,7 +93,7 @@ export class ModelRepository {
     options: OpenOptions,
   ): Promise<OpenedModel> {
     const { signal, onProgress } = options
-    if (!(source instanceof HubSource) || source.unproven.size === 0)
+    if (!isUnproven(source))
       return new OpenedModel(this.#store, manifest, this.#contextOf(source, manifest, keeper, options, 0))
     const firstUse = new FirstUse(source, manifest, { store: this.#store, keeper, signal, onProgress })
     const { manifest: proven, networkBytes } = await firstUse.run()
@@ -247,6 +246,11 @@ export class ModelRepository {
 
 function notStored(url: string): EngineError {
   return new EngineError('model_not_found', `${url} is not in the weight store. Load or prefetch it first.`)
+}
+
+/** Nobody says what some of its files must be. */
+function isUnproven(source: ModelSource): source is UnprovenSource {
+  return 'unproven' in source && (source as UnprovenSource).unproven.size > 0
 }
 
 async function failureOf(work: Promise<void>): Promise<StorageWarning | undefined> {

@@ -48,7 +48,16 @@ export async function verifyModel(
 
 /** Nobody but its manifest says what its files must be. */
 export function isFirstUse({ manifest }: ModelRecord): boolean {
-  return originOf(manifest).hub?.trust === 'first-use'
+  if (originOf(manifest).hub?.trust === 'first-use') return true
+  return trustOf(manifest) === 'first-use'
+}
+
+function trustOf(manifest: string): unknown {
+  try {
+    return (JSON.parse(manifest) as Partial<Manifest>).trust
+  } catch {
+    return undefined // a load says why
+  }
 }
 
 /** What cannot be read says nothing here; a load says why. */

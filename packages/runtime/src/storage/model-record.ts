@@ -36,7 +36,7 @@ export function isModelRecord(value: unknown): value is ModelRecord {
 }
 
 /** Hashes of the files that any of these needs. */
-export function referencedFiles(records: readonly ModelRecord[]): Set<string> {
+export function referencedFiles(records: readonly Pick<ModelRecord, 'files' | 'isEvicted'>[]): Set<string> {
   return new Set(
     records.filter(({ isEvicted }) => !isEvicted).flatMap(({ files }) => files.map(({ sha256 }) => sha256)),
   )

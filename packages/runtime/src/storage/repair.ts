@@ -3,11 +3,12 @@ import type { FileJournal } from './file-journal.ts'
 import { isJournalOf } from './file-journal.ts'
 import { fileLock, withFreeLock } from './lock.ts'
 import { isModelRecord, referencedFiles } from './model-record.ts'
+import { heldBySession, isSessionRecord } from './session-record.ts'
 import { chunkKeysOf } from './stored-file.ts'
 
 /**
  * Makes chunks and journals agree: chunks that no journal speaks of go, chunks that are not there are struck from their journals, and
- * files that no model needs go. A file that somebody downloads just now is left alone.
+ * files that no model and no session needs go. A file that somebody downloads just now is left alone.
  */
 export async function repairStore(store: ChunkStore): Promise<void> {
   const [chunks, entries] = [await store.chunkKeys(), await store.entryKeys()]
@@ -20,9 +21,12 @@ export async function repairStore(store: ChunkStore): Promise<void> {
     byFile.set(sha256, (byFile.get(sha256) ?? new Set()).add(key))
   }
   const records = await Promise.all(
-    entries.filter((key) => /^(model|download) /.test(key)).map((key) => store.readEntry(key)),
+    entries.filter((key) => /^(model|download|session) /.test(key)).map((key) => store.readEntry(key)),
   )
-  const needed = referencedFiles(records.filter(isModelRecord))
+  const needed = referencedFiles([
+    ...records.filter(isModelRecord),
+    ...records.filter(isSessionRecord).map(heldBySession),
+  ])
   for (const [sha256, present] of byFile) {
     await withFreeLock(fileLock(store.scope, sha256), () =>
       repairFile(store, sha256, present, needed.has(sha256)),

@@ -7,6 +7,7 @@ import type { ModelRecord, RecordKind } from './model-record.ts'
 import { fileLock } from './lock.ts'
 import { firstToEvict, isModelRecord, recordKey, referencedFiles } from './model-record.ts'
 import { repairStore } from './repair.ts'
+import { giveUpKv, heldBySession, sessionRecords } from './session-record.ts'
 import type { FileIdentity } from './stored-file.ts'
 import { StoredFile, chunkKeysOf, fileKey } from './stored-file.ts'
 
@@ -48,6 +49,11 @@ export class WeightStore {
 
   get budgetBytes(): number {
     return this.#budgetBytes
+  }
+
+  /** Of files that are new to the store. */
+  get chunkBytes(): number {
+    return this.#chunkBytes
   }
 
   /** Held by who downloads a file into this store. */
@@ -128,13 +134,13 @@ export class WeightStore {
       entries: [[recordKey('model', address), { ...download, isPinned, usedAt: this.#now() }]],
       removedEntries: [recordKey('download', address)],
     })
-    await this.#sweep()
+    await this.sweep()
   }
 
   /** Forgets what a download has brought, and no earlier version of the model. */
   async dropDownload(address: string): Promise<void> {
     await this.#store.write({ removedEntries: [recordKey('download', address)] })
-    await this.#sweep()
+    await this.sweep()
   }
 
   async touch(record: ModelRecord): Promise<void> {
@@ -155,7 +161,7 @@ export class WeightStore {
   /** Forgets a model, and the files that no other one needs. */
   async remove(address: string): Promise<void> {
     await this.#store.write({ removedEntries: [recordKey('model', address), recordKey('download', address)] })
-    await this.#sweep()
+    await this.sweep()
   }
 
   async clear(): Promise<void> {
@@ -182,8 +188,12 @@ export class WeightStore {
     return true
   }
 
-  /** Evicts the model that gives way first. Returns whether there was one. */
+  /** Gives up a saved session's KV, which can be computed again; where there is none, evicts the model that gives way first. Returns whether there was one. */
   async evictOne(spared: string): Promise<boolean> {
+    if (await giveUpKv(this.#store)) {
+      await this.sweep()
+      return true
+    }
     const first = firstToEvict(await this.models(), spared)
     if (first === undefined) return false
     await this.evict(first.address)
@@ -201,10 +211,14 @@ export class WeightStore {
     }
   }
 
-  /** Removes files that no model needs. Keys are listed first: a file is written after the record that needs it. */
-  async #sweep(): Promise<void> {
+  /** Removes files that no model and no session needs. Keys are listed first: a file is written after the record that needs it, or with it. */
+  async sweep(): Promise<void> {
     const journals = await this.#journals()
-    const needed = referencedFiles([...(await this.#records('model')), ...(await this.#records('download'))])
+    const needed = referencedFiles([
+      ...(await this.#records('model')),
+      ...(await this.#records('download')),
+      ...(await sessionRecords(this.#store)).map(heldBySession),
+    ])
     const unused = journals.filter(([sha256]) => !needed.has(sha256))
     await this.#store.write({
       removedEntries: unused.map(([sha256]) => fileKey(sha256)),

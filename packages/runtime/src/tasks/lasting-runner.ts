@@ -5,12 +5,12 @@ import type { ChosenRunner } from '../backend/chosen-runner.ts'
 
 /** So many losses in a row are answered with the GPU again; one more, and the model goes on on the CPU. */
 const MOST_LOSSES = 3
-/** Losses farther apart than this are not in a row. */
+/** Losses farther apart than this, from when the last one was made good, are not in a row. */
 const ROW_MS = 60_000
 
 export interface RunnerSource {
-  /** Makes a runner on a device, from the store. */
-  make(device: 'webgpu' | 'wasm'): Promise<ChosenRunner>
+  /** Makes a runner on a device, from the store. @param isTight the last one on it had too little room: this one is to take less. */
+  make(device: 'webgpu' | 'wasm', isTight: boolean): Promise<ChosenRunner>
   readonly now: () => number
 }
 
@@ -33,9 +33,9 @@ export class LastingRunner {
     return this.#chosen.runner
   }
 
-  /** Between a loss and the next runner. */
-  get isReplacing(): boolean {
-    return this.#isReplacing
+  /** A step on the GPU is awaited; or, between a loss and the next runner, that one. */
+  get isAwaitingDevice(): boolean {
+    return this.#isReplacing || this.#chosen.isAwaitingDevice?.() === true
   }
 
   get facts(): RunnerFacts {
@@ -56,13 +56,13 @@ export class LastingRunner {
   async replace(loss: EngineError): Promise<ModelRunner> {
     const now = this.#source.now()
     this.#numLosses = now - this.#lastLossMs < ROW_MS ? this.#numLosses + 1 : 1
-    this.#lastLossMs = now
     this.#isReplacing = true
     try {
       await this.#chosen.runner.dispose()
       this.#chosen = await this.#again(loss)
     } finally {
       this.#isReplacing = false
+      this.#lastLossMs = this.#source.now()
     }
     return this.#chosen.runner
   }
@@ -71,13 +71,13 @@ export class LastingRunner {
     let problem = `it was lost ${this.#numLosses} times in a row`
     if (this.#numLosses <= MOST_LOSSES) {
       try {
-        return await this.#source.make('webgpu')
+        return await this.#source.make('webgpu', isOutOfMemory(loss))
       } catch (error) {
         problem = `it did not come back (${messageOf(error)})`
       }
     }
     try {
-      const chosen = await this.#source.make('wasm')
+      const chosen = await this.#source.make('wasm', false)
       const reason = `the GPU is given up: ${problem}. ${loss.message}`
       this.#choice = { ...this.#choice, device: 'wasm', by: 'facts', reason }
       return chosen
@@ -86,6 +86,10 @@ export class LastingRunner {
       throw new EngineError('device_lost', message, { cause })
     }
   }
+}
+
+function isOutOfMemory({ cause }: EngineError): boolean {
+  return cause instanceof EngineError && cause.code === 'memory'
 }
 
 function messageOf(error: unknown): string {

@@ -1,8 +1,9 @@
 import type { SchedulerOptions } from '@tabserve/engine'
 import { checkNumber, checkOneOf } from '@tabserve/engine'
-import type { LoadRequest, Manifest } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import type { GenerateManifest, LoadRequest } from '@tabserve/protocol'
+import { EngineError, TOOL_PARSERS } from '@tabserve/protocol'
 import type { RunnerOptions } from '../backend/runner-options.ts'
+import { familyOf } from '../tools/call-family.ts'
 import { GenerateModel } from './generate.ts'
 import type { Task } from './index.ts'
 import { LastingRunner } from './lasting-runner.ts'
@@ -17,10 +18,14 @@ const KV_BUDGET_BYTES = 2 ** 30
 const TARGET_GAP_MS = 100
 
 /** Loads a decoder: tokenizer, session, KV cache, and one step of each shape so that the first request is not the slow one. */
-export const loadGenerate: Task = async ({ manifest, files, reopen }, device, request, onProgress) => {
+export const loadGenerate: Task<GenerateManifest> = async (model, device, request, onProgress) => {
+  const { manifest, files, reopen, observer } = model
   const { graph, tokenizer: spec } = manifest
   const { room, scheduling } = resolveServing(request, graph)
   const tokenizer = await readTokenizer(files, spec)
+  const template = tokenizer.toolTemplate
+  const parser = checkOneOf('toolParser', request.toolParser, TOOL_PARSERS) ?? familyOf(template)
+  const habits = { parser, thinks: template?.includes('</think>') === true }
 
   let started = performance.now()
   const onRead = () => {
@@ -31,14 +36,14 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
     device: checkOneOf('device', request.device, ['auto', 'webgpu', 'wasm']) ?? 'auto',
     runner: checkOneOf('runner', request.runner, ['auto', 'kernels', 'heap', 'public', 'webgpu']) ?? 'auto',
   }
-  const model = manifest.files.find(({ path }) => path === graph.file)?.sha256 ?? graph.file
-  const { chosen, choice } = await device.choose(graph, files, wanted, room, model, onRead)
+  const graphFile = manifest.files.find(({ path }) => path === graph.file)?.sha256 ?? graph.file
+  const { chosen, choice } = await device.choose(graph, files, wanted, room, graphFile, onRead)
   onProgress({ type: 'load-progress', phase: 'device', choice })
   const created = performance.now()
 
   onProgress({ type: 'load-progress', phase: 'warm-up' })
   try {
-    await warmUp(chosen.runner)
+    await warmUp(chosen.runner, choice.device === 'webgpu')
   } catch (cause) {
     await chosen.runner.dispose()
     const reason = cause instanceof Error ? cause.message : String(cause)
@@ -47,19 +52,32 @@ export const loadGenerate: Task = async ({ manifest, files, reopen }, device, re
       cause,
     })
   }
+  let rows = room.maxRunning
   const lasting = new LastingRunner(
     {
-      make: async (to) => device.createRunner(graph, await reopen(), to === 'webgpu' ? to : 'auto', room),
+      make: async (to, isTight) => {
+        if (isTight) rows = Math.max(1, Math.floor(rows / 2))
+        const runner = to === 'webgpu' ? to : 'auto'
+        return device.createRunner(graph, await reopen(), runner, { ...room, maxRunning: rows })
+      },
       now: () => performance.now(),
     },
     chosen,
     choice,
   )
   return {
-    served: new GenerateModel(lasting, tokenizer, spec.eosTokenIds, device.grammarScript, scheduling),
+    served: new GenerateModel(
+      lasting,
+      tokenizer,
+      spec.eosTokenIds,
+      device.grammarScript,
+      { ...scheduling, habits },
+      observer,
+    ),
     contextLength: room.contextLength,
     ...(chosen.cache === undefined ? {} : { cache: chosen.cache }),
     hasChatTemplate: tokenizer.hasChatTemplate,
+    ...(parser === undefined ? {} : { toolParser: parser }),
     report: { createMs: created - started, warmupMs: performance.now() - created },
   }
 }
@@ -70,7 +88,7 @@ interface Serving {
 }
 
 /** The options of a load, checked and filled in. Throws `bad_request`. */
-function resolveServing(request: LoadRequest, graph: Manifest['graph']): Serving {
+function resolveServing(request: LoadRequest, graph: GenerateManifest['graph']): Serving {
   const whole = (option: WholeOption, min: number, max: number, standard: number) =>
     checkNumber(
       option,

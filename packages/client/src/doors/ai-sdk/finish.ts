@@ -1,7 +1,8 @@
 import type { LanguageModelV4FinishReason, LanguageModelV4Usage } from '@ai-sdk/provider'
-import type { FinishReason, Usage } from '@tabserve/protocol'
+import type { ChoiceEnd, Usage } from '@tabserve/protocol'
 
-export function finishOf(reason: FinishReason): LanguageModelV4FinishReason {
+export function finishOf(reason: ChoiceEnd['reason']): LanguageModelV4FinishReason {
+  if (reason === 'tool_calls') return { unified: 'tool-calls', raw: reason }
   return { unified: reason === 'stop' || reason === 'length' ? reason : 'other', raw: reason }
 }
 

@@ -10,7 +10,9 @@ import { answerEvents, begun, wholeAnswer } from '../answer-stream.ts'
 import { newIdentity } from '../openai/identity.ts'
 import type { ServedClient } from '../served-client.ts'
 import { readCall } from './call-options.ts'
+import { contentOf } from './content.ts'
 import { finishOf, usageOf } from './finish.ts'
+import { PartWriter } from './part-writer.ts'
 
 /** A loaded model as the AI SDK calls it. Rejects with `EngineError`, and with the signal's reason when that has ended the call. */
 export class TabserveLanguageModel implements LanguageModelV4 {
@@ -31,9 +33,10 @@ export class TabserveLanguageModel implements LanguageModelV4 {
     const { request, warnings } = readCall(options)
     try {
       const generation = this.#client.generate({ ...request, model: this.modelId, ...signalOf(abortSignal) })
-      const { text, finishReason, usage } = await wholeAnswer(generation, abortSignal)
+      const result = await wholeAnswer(generation, abortSignal)
+      const { finishReason, usage } = result
       return {
-        content: [{ type: 'text', text }],
+        content: contentOf(result),
         finishReason: finishOf(finishReason),
         usage: usageOf(usage),
         response: this.#metadata(),
@@ -69,23 +72,22 @@ export class TabserveLanguageModel implements LanguageModelV4 {
   }
 }
 
-const TEXT_ID = '0'
-
 async function* partsOf(
   events: AsyncIterable<AnswerEvent>,
   beginning: readonly LanguageModelV4StreamPart[],
 ): AsyncGenerator<LanguageModelV4StreamPart, void, void> {
+  const writer = new PartWriter()
   let hasBegun = false
   for await (const event of events) {
     // Not before the first event: what is refused rejects the call.
-    if (!hasBegun) yield* [...beginning, { type: 'text-start' as const, id: TEXT_ID }]
+    if (!hasBegun) yield* beginning
     hasBegun = true
     if (event.type === 'delta') {
-      if (event.text !== '') yield { type: 'text-delta', id: TEXT_ID, delta: event.text }
+      yield* writer.take(event)
       continue
     }
     const { finishReason, usage } = event.result
-    yield { type: 'text-end', id: TEXT_ID }
+    yield* writer.end()
     yield { type: 'finish', finishReason: finishOf(finishReason), usage: usageOf(usage) }
   }
 }

@@ -1,9 +1,9 @@
 import type { EngineError } from '@tabserve/protocol'
 import type { KServeDoor } from '../kserve/kserve-door.ts'
-import type { InferRequest, LoadParameters } from '../kserve/shapes.ts'
+import type { KServeInferRequest, LoadParameters } from '../kserve/shapes.ts'
 import { readFields, wrong } from '../openai/fields.ts'
 import type { Route, RouteFamily } from './route.ts'
-import { jsonResponse } from './route.ts'
+import { JSON_LENGTH, jsonResponse } from './route.ts'
 import { retryHeaders } from './status.ts'
 
 /** `/models/NAME` or `/models/NAME/versions/VERSION`. */
@@ -25,14 +25,11 @@ export function kserveRoutes(door: KServeDoor): RouteFamily {
     route('GET', MODEL, async ({ path: [name = '', version] }) =>
       jsonResponse(await door.modelMetadata(name, version)),
     ),
-    route('POST', `${MODEL}\\/infer`, async ({ path: [name = '', version], body, signal }) =>
-      jsonResponse(
-        await door.infer(name, body as InferRequest, {
-          signal,
-          ...(version === undefined ? {} : { version }),
-        }),
-      ),
-    ),
+    route('POST', `${MODEL}\\/infer`, async ({ path: [name = '', version], body, binary, signal }) => {
+      const call = { signal, binary, ...(version === undefined ? {} : { version }) }
+      const answer = await door.inferBinary(name, body as KServeInferRequest, call)
+      return answer.binary.length === 0 ? jsonResponse(answer.response) : binaryResponse(answer)
+    }),
     route('POST', '\\/repository\\/index', async ({ body = {} }) =>
       jsonResponse(
         await door.repositoryIndex({ ready: readFields(body, { ready: 'used' }, 'index')['ready'] === true }),
@@ -52,6 +49,14 @@ export function kserveRoutes(door: KServeDoor): RouteFamily {
 
 function route(method: Route['method'], path: string, answer: Route['answer']): Route {
   return { method, path: new RegExp(`^${path}$`), answer }
+}
+
+/** JSON, its length in a header, and the outputs' bytes behind it. */
+function binaryResponse({ response, binary }: Awaited<ReturnType<KServeDoor['inferBinary']>>): Response {
+  const json = new TextEncoder().encode(JSON.stringify(response))
+  return new Response(new Blob([json, ...binary] as BlobPart[]), {
+    headers: { 'content-type': 'application/octet-stream', [JSON_LENGTH]: String(json.length) },
+  })
 }
 
 /** Health is in the status alone. */

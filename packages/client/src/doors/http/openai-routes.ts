@@ -3,7 +3,7 @@ import { toWireError, EngineError as KnownError } from '@tabserve/protocol'
 import type { CallOptions, Stream } from '../openai/chat-completions.ts'
 import type { ChatCompletionParams } from '../openai/chat-shapes.ts'
 import type { CompletionParams } from '../openai/completion-shapes.ts'
-import { unsupported } from '../openai/fields.ts'
+import type { EmbeddingParams } from '../openai/embedding-shapes.ts'
 import type { OpenAIDoor } from '../openai/openai-door.ts'
 import type { ResponseParams, ResponseStreamEvent } from '../openai/response-shapes.ts'
 import { eventStream } from './event-stream.ts'
@@ -31,8 +31,8 @@ export function openAIRoutes(door: OpenAIDoor): RouteFamily {
         '',
       ),
     ),
-    post(/^\/embeddings$/, () =>
-      Promise.reject(unsupported('input', 'tabserve computes no embeddings yet.')),
+    post(/^\/embeddings$/, async ({ body, signal }) =>
+      jsonResponse(await door.embeddings.create(body as EmbeddingParams, { signal })),
     ),
     get(/^\/models$/, async () => jsonResponse(await door.models.list())),
     get(/^\/models\/(.+)$/, async ({ path: [model = ''] }) =>

@@ -6,8 +6,13 @@ export interface Call {
   readonly path: readonly string[]
   /** The JSON body; `undefined` where there is none. */
   readonly body: unknown
+  /** What came behind the JSON, where a header says how long that is; else nothing. */
+  readonly binary: Uint8Array<ArrayBuffer>
   readonly signal: AbortSignal
 }
+
+/** KServe's header for JSON with binary tensors behind it. */
+export const JSON_LENGTH = 'inference-header-content-length'
 
 export interface Route {
   readonly method: 'GET' | 'POST'

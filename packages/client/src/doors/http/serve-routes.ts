@@ -1,6 +1,6 @@
 import { EngineError, toWireError } from '@tabserve/protocol'
 import type { Call, Route, RouteFamily } from './route.ts'
-import { jsonResponse } from './route.ts'
+import { JSON_LENGTH, jsonResponse } from './route.ts'
 import { statusOf } from './status.ts'
 
 /** `fetch`, answered in the page: nothing goes over the network. Rejects as `fetch` does, when the signal fires; all else is a response. */
@@ -24,8 +24,8 @@ async function answer(family: RouteFamily, path: string, request: Request): Prom
   const route = fits.find(({ method }) => method === request.method)
   if (route === undefined) return refuse(family, path, request.method, fits)
   try {
-    const body = await bodyOf(request)
-    return await route.answer({ path: groupsOf(route, path), body, signal: request.signal })
+    const { body, binary } = await bodyOf(request)
+    return await route.answer({ path: groupsOf(route, path), body, binary, signal: request.signal })
   } catch (error) {
     const known = EngineError.fromWire(toWireError(error, 'backend_failed'))
     return family.fail(known, statusOf(known.code))
@@ -73,11 +73,17 @@ function groupsOf(route: Route, path: string): string[] {
   }
 }
 
-async function bodyOf(request: Request): Promise<Call['body']> {
-  const text = await request.text()
-  if (text.trim() === '') return undefined
+async function bodyOf(request: Request): Promise<Pick<Call, 'body' | 'binary'>> {
+  const bytes = new Uint8Array(await request.arrayBuffer())
+  const said = request.headers.get(JSON_LENGTH)
+  const length = said === null ? bytes.length : Number(said)
+  if (!Number.isInteger(length) || length < 0 || length > bytes.length)
+    throw new EngineError('bad_request', `${JSON_LENGTH} ${said} is not a length within the body.`)
+  const text = new TextDecoder().decode(bytes.subarray(0, length))
+  const binary = bytes.slice(length)
+  if (text.trim() === '') return { body: undefined, binary }
   try {
-    return JSON.parse(text) as unknown
+    return { body: JSON.parse(text) as unknown, binary }
   } catch (cause) {
     throw new EngineError('bad_request', 'The body is not valid JSON.', { cause })
   }

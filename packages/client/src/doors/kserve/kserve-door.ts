@@ -1,11 +1,13 @@
-import type { ModelInfo } from '@tabserve/protocol'
+import type { ModelInfo, TensorSpec } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { Client } from '../../client.ts'
 import { wholeAnswer } from '../answer-stream.ts'
-import { TEXT_INPUT, TEXT_OUTPUT, inferOptions } from './infer.ts'
+import { tensorRequest } from './infer-tensors.ts'
+import { TEXT_INPUT, TEXT_OUTPUT, inferOptions } from './infer-text.ts'
+import { responseTensors } from './response-tensors.ts'
 import type {
-  InferRequest,
-  InferResponse,
+  KServeInferRequest,
+  KServeInferResponse,
   LoadParameters,
   ModelMetadata,
   ModelStatistics,
@@ -14,7 +16,7 @@ import type {
 } from './shapes.ts'
 import { modelStatistics } from './statistics.ts'
 
-export type RepositoryClient = Pick<Client, 'generate' | 'list' | 'stats' | 'load' | 'unload'> & {
+export type RepositoryClient = Pick<Client, 'generate' | 'infer' | 'list' | 'stats' | 'load' | 'unload'> & {
   readonly models: Pick<Client['models'], 'list'>
 }
 
@@ -46,7 +48,8 @@ export class KServeDoor {
   }
 
   serverMetadata(): ServerMetadata {
-    return { name: 'tabserve', version: SERVER_VERSION, extensions: ['model_repository', 'statistics'] }
+    const extensions = ['binary_tensor_data', 'model_repository', 'sequence', 'statistics']
+    return { name: 'tabserve', version: SERVER_VERSION, extensions }
   }
 
   async modelReady(name: string, version?: string): Promise<boolean> {
@@ -59,33 +62,57 @@ export class KServeDoor {
     return {
       name,
       versions: found.map(({ manifest }) => manifest.version),
-      platform: `tabserve_${found[0]?.runner ?? ''}`,
-      inputs: [TEXT_INPUT],
-      outputs: [TEXT_OUTPUT],
+      ...signatureOf(newest(found)),
     }
   }
 
-  /** Continues one text. Rejects with `bad_request` for other tensors, `unsupported_parameter`, `model_not_loaded`. */
+  /**
+   * Tensors through a graph, or one text continued. Rejects with `bad_request` for other tensors than the model takes, `unsupported_parameter`,
+   * `model_not_loaded`.
+   */
   async infer(
     name: string,
-    request: InferRequest,
-    { version, signal }: { readonly version?: string; readonly signal?: AbortSignal } = {},
-  ): Promise<InferResponse> {
-    const options = inferOptions(request)
-    const found = await this.#find(name, version)
-    const info = newest(found)
-    const generation = this.#client.generate({
-      ...options,
-      model: info.id,
-      ...(signal === undefined ? {} : { signal }),
-    })
-    const { text } = await wholeAnswer(generation, signal)
-    return {
+    request: KServeInferRequest,
+    options: InferCall = {},
+  ): Promise<KServeInferResponse> {
+    return (await this.inferBinary(name, request, options)).response
+  }
+
+  /** With the bytes of outputs that were asked for as binary data; they go behind the JSON. */
+  async inferBinary(
+    name: string,
+    request: KServeInferRequest,
+    { version, signal, binary = new Uint8Array() }: InferCall = {},
+  ): Promise<{ readonly response: KServeInferResponse; readonly binary: readonly Uint8Array[] }> {
+    const info = newest(await this.#find(name, version))
+    const ofModel = {
       model_name: name,
       model_version: info.manifest.version,
       ...(request.id === undefined ? {} : { id: request.id }),
-      outputs: [{ ...TEXT_OUTPUT, data: [text] }],
     }
+    if (info.graph === undefined) {
+      const text = await this.#continue(info.id, request, signal)
+      return { response: { ...ofModel, outputs: [{ ...TEXT_OUTPUT, data: [text] }] }, binary: [] }
+    }
+    const { options, isBinary } = tensorRequest(request, binary)
+    const asked = { ...options, model: info.id, ...(signal === undefined ? {} : { signal }) }
+    const { outputs } = await this.#client.infer(asked)
+    const { listed, binary: bytes } = responseTensors(outputs, isBinary)
+    return { response: { ...ofModel, outputs: listed }, binary: bytes }
+  }
+
+  async #continue(
+    model: string,
+    request: KServeInferRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const options = inferOptions(request)
+    const generation = this.#client.generate({
+      ...options,
+      model,
+      ...(signal === undefined ? {} : { signal }),
+    })
+    return (await wholeAnswer(generation, signal)).text
   }
 
   /** Loaded models and those that the browser's storage knows. */
@@ -142,6 +169,24 @@ export class KServeDoor {
       `Storage knows no ${name}${version === undefined ? '' : ` of version ${version}`}: give the parameter url, the address of its folder.`,
     )
   }
+}
+
+export interface InferCall {
+  readonly version?: string
+  readonly signal?: AbortSignal
+  /** What came behind the JSON: the data of inputs that have a `binary_data_size`. */
+  readonly binary?: Uint8Array<ArrayBuffer>
+}
+
+function signatureOf({ graph, runner }: ModelInfo): Pick<ModelMetadata, 'platform' | 'inputs' | 'outputs'> {
+  if (graph === undefined)
+    return { platform: `tabserve_${runner}`, inputs: [TEXT_INPUT], outputs: [TEXT_OUTPUT] }
+  const metadata = ({ name, datatype, shape = [] }: TensorSpec) => ({
+    name,
+    datatype,
+    shape: shape.map((size) => (typeof size === 'number' ? size : -1)),
+  })
+  return { platform: 'onnx_onnxv1', inputs: graph.inputs.map(metadata), outputs: graph.outputs.map(metadata) }
 }
 
 function entryOf(

@@ -1,3 +1,5 @@
+import type { DataType, NumericArray } from '@tabserve/protocol'
+
 /** KServe's and Triton's objects, as their protocol writes them. */
 export interface ServerMetadata {
   name: string
@@ -7,7 +9,8 @@ export interface ServerMetadata {
 
 export interface TensorMetadata {
   name: string
-  datatype: 'BYTES'
+  datatype: DataType
+  /** −1: any size. */
   shape: number[]
 }
 
@@ -44,40 +47,69 @@ export interface DurationStat {
 export interface ModelStatistics {
   name: string
   version: string
-  /** Answers to requests, by requests that ended without an error. */
+  /** When the last request came, in milliseconds since the Unix epoch; 0 before there was one. */
+  last_inference: number
+  /** Rows of all forward passes: what a batch of n counts n times. */
   inference_count: number
-  /** Forward passes. */
+  /** Forward passes; `inference_count` by this is the average batch. */
   execution_count: number
   inference_stats: {
+    /** Requests. */
     success: DurationStat
-    /** How long failed requests took is not measured. */
+    /** Requests that failed, and from submit to the error; those that were refused took no time. */
     fail: DurationStat
     queue: DurationStat
-    /** From the first forward pass to the last word. */
+    /** Of forward passes: planning and copying KV, computing, choosing tokens. */
+    compute_input: DurationStat
     compute_infer: DurationStat
+    compute_output: DurationStat
     /** Prompt tokens that the KV cache had and that it had not; no time is measured for either. */
     cache_hit: DurationStat
     cache_miss: DurationStat
   }
+  /** Forward passes by the answers in them. */
+  batch_stats: BatchStatistics[]
+  memory_usage: { type: 'CPU' | 'GPU'; id: number; byte_size: number }[]
+}
+
+export interface BatchStatistics {
+  batch_size: number
+  compute_input: DurationStat
+  compute_infer: DurationStat
+  compute_output: DurationStat
 }
 
 export interface InferTensor {
   name: string
   datatype: string
   shape: number[]
-  data: unknown[]
-}
-
-export interface InferRequest {
-  id?: string
-  inputs: InferTensor[]
-  /** OpenAI's and vLLM's names: `max_tokens`, `temperature`, `seed`, … */
+  /** A list, nested or flat, or in the page a typed array. */
+  data?: readonly unknown[] | NumericArray
+  /** `binary_data_size`: its bytes lie behind the JSON. */
   parameters?: Record<string, unknown>
 }
 
-export interface InferResponse {
+export interface KServeInferRequest {
+  id?: string
+  inputs: InferTensor[]
+  /** Default: all. */
+  outputs?: { name: string; parameters?: { binary_data?: boolean } }[]
+  /** Of a model that generates text OpenAI's and vLLM's names; else `priority`, `timeout` in microseconds, `sequence_id`, `sequence_start`, `sequence_end`, `binary_data_output`. */
+  parameters?: Record<string, unknown>
+}
+
+export interface KServeInferResponse {
   model_name: string
   model_version: string
   id?: string
-  outputs: { name: string; datatype: 'BYTES'; shape: number[]; data: string[] }[]
+  outputs: InferOutput[]
+}
+
+export interface InferOutput {
+  name: string
+  datatype: DataType
+  shape: number[]
+  /** Absent where its bytes lie behind the JSON. */
+  data?: (string | number | boolean)[]
+  parameters?: { binary_data_size: number }
 }

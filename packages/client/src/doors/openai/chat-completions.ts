@@ -1,7 +1,9 @@
+import type { DeltaEvent } from '@tabserve/protocol'
 import type { Choice, GenerationResult } from '../../generation.ts'
 import type { AnswerEvent } from '../answer-stream.ts'
 import { answerEvents, begun, wholeAnswer } from '../answer-stream.ts'
 import type { ServedClient } from '../served-client.ts'
+import { chatCall, chatCallDelta } from './chat-calls.ts'
 import { chatLogprobs } from './chat-logprobs.ts'
 import { chatMessages } from './chat-messages.ts'
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionParams } from './chat-shapes.ts'
@@ -18,6 +20,7 @@ import {
   inTheirWords,
 } from './sampling-fields.ts'
 import { wantsUsage } from './stream-options.ts'
+import { toolsOf } from './tool-fields.ts'
 import { TokenTexts } from './token-texts.ts'
 import { completionUsage, finishReason } from './usage.ts'
 
@@ -41,15 +44,19 @@ const RULES: FieldRules = {
   ...EXTRA_RULES,
   ...IGNORED_RULES,
   response_format: 'used',
-  tools: isEmptyList,
-  tool_choice: isOneOf('none', 'auto'),
-  parallel_tool_calls: isOneOf(true, false),
+  tools: 'used',
+  tool_choice: 'used',
+  parallel_tool_calls: 'used',
+  chat_template_kwargs: 'used',
+  // OpenAI's old words for tools.
   functions: isEmptyList,
   function_call: isOneOf('none', 'auto'),
   modalities: (value) => Array.isArray(value) && value.every((modality) => modality === 'text'),
   prediction: never,
   reasoning_effort: isOneOf('none'),
-  verbosity: never,
+  verbosity: isOneOf('medium'),
+  add_generation_prompt: isOneOf(true),
+  continue_final_message: isOneOf(false),
   audio: never,
   web_search_options: never,
 }
@@ -110,6 +117,8 @@ function requestOf(fields: Fields) {
       ...(logprobs ? { top_logprobs: numLikeliest ?? 0 } : {}),
     }),
     ...structureOf(fields),
+    ...toolsOf(fields, 'chat'),
+    separateReasoning: true,
     messages: chatMessages(fields),
   }
 }
@@ -119,17 +128,27 @@ async function completionOf(
   identity: Identity,
   texts: TokenTexts,
 ): Promise<ChatCompletion> {
-  const choiceOf = async ({ text, finishReason: reason, logprobs }: Choice, index: number) => ({
+  const choiceOf = async (choice: Choice, index: number) => ({
     index,
-    message: { role: 'assistant' as const, content: text, refusal: null },
-    finish_reason: finishReason(reason),
-    logprobs: await logprobsOf(logprobs, texts),
+    message: messageOf(choice),
+    finish_reason: finishReason(choice.finishReason),
+    logprobs: await logprobsOf(choice.logprobs, texts),
   })
   return {
     ...identity,
     object: 'chat.completion',
     choices: await Promise.all(choices.map(choiceOf)),
     usage: completionUsage([usage]),
+  }
+}
+
+function messageOf({ text, toolCalls, reasoning }: Choice): ChatCompletion['choices'][number]['message'] {
+  return {
+    role: 'assistant',
+    content: text === '' && toolCalls.length > 0 ? null : text,
+    refusal: null,
+    ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(chatCall) }),
+    ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
   }
 }
 
@@ -152,11 +171,12 @@ async function* chunks(
   }
   for await (const event of events) {
     if (event.type === 'delta') {
-      const { choice: index, text } = event
+      const { choice: index } = event
       if (!greeted.has(index)) yield greeting(index)
       const logprobs = await logprobsOf(event.logprobs, texts)
-      if (text !== '' || logprobs !== null)
-        yield chunk([{ index, delta: { content: text }, finish_reason: null, logprobs }])
+      const delta = deltaOf(event)
+      if (Object.keys(delta).length > 0 || logprobs !== null)
+        yield chunk([{ index, delta, finish_reason: null, logprobs }])
       continue
     }
     const { choices, usage } = event.result
@@ -165,6 +185,18 @@ async function* chunks(
       yield chunk([{ index, delta: {}, finish_reason: finishReason(choice.finishReason), logprobs: null }])
     }
     if (withUsage) yield { ...chunk([]), usage: completionUsage([usage]) }
+  }
+}
+
+function deltaOf({
+  text,
+  toolCalls,
+  reasoning,
+}: DeltaEvent): ChatCompletionChunk['choices'][number]['delta'] {
+  return {
+    ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
+    ...(text === '' ? {} : { content: text }),
+    ...(toolCalls === undefined ? {} : { tool_calls: toolCalls.map(chatCallDelta) }),
   }
 }
 

@@ -1,8 +1,10 @@
+import type { ChatToolCall, ChatToolCallDelta } from './chat-calls.ts'
 import type { ChatMessageParam } from './chat-messages.ts'
 import type { ChatTokenLogprob } from './chat-logprobs.ts'
 import type { ResponseFormat } from './response-format.ts'
 import type { SamplingFields, ServingExtras } from './sampling-fields.ts'
-import type { CompletionUsage } from './usage.ts'
+import type { ChatTool, ChatToolChoice } from './tool-fields.ts'
+import type { CompletionUsage, FinishWord } from './usage.ts'
 
 /** The part of OpenAI's request that a model in a tab can fulfil; the rest is refused with `unsupported_parameter`. */
 export interface ChatCompletionParams extends SamplingFields, ServingExtras {
@@ -14,6 +16,11 @@ export interface ChatCompletionParams extends SamplingFields, ServingExtras {
   logprobs?: boolean | null
   top_logprobs?: number | null
   response_format?: ResponseFormat
+  tools?: ChatTool[]
+  tool_choice?: ChatToolChoice
+  parallel_tool_calls?: boolean
+  /** vLLM's: handed to the chat template. */
+  chat_template_kwargs?: Record<string, unknown>
   metadata?: Record<string, string> | null
 }
 
@@ -24,8 +31,16 @@ export interface ChatCompletion {
   model: string
   choices: {
     index: number
-    message: { role: 'assistant'; content: string; refusal: null }
-    finish_reason: 'stop' | 'length'
+    message: {
+      role: 'assistant'
+      /** `null` of an answer that is calls only. */
+      content: string | null
+      refusal: null
+      tool_calls?: ChatToolCall[]
+      /** What the model thought before it answered, as vLLM and others name it. */
+      reasoning_content?: string
+    }
+    finish_reason: FinishWord
     logprobs: { content: ChatTokenLogprob[]; refusal: null } | null
   }[]
   usage: CompletionUsage
@@ -38,8 +53,13 @@ export interface ChatCompletionChunk {
   model: string
   choices: {
     index: number
-    delta: { role?: 'assistant'; content?: string }
-    finish_reason: 'stop' | 'length' | null
+    delta: {
+      role?: 'assistant'
+      content?: string
+      tool_calls?: ChatToolCallDelta[]
+      reasoning_content?: string
+    }
+    finish_reason: FinishWord | null
     logprobs: { content: ChatTokenLogprob[]; refusal: null } | null
   }[]
   /** With `include_usage`: `null` until the last chunk. */

@@ -21,7 +21,7 @@ import {
 } from './sampling-fields.ts'
 import { wantsUsage } from './stream-options.ts'
 import { TokenTexts } from './token-texts.ts'
-import { completionUsage, finishReason } from './usage.ts'
+import { completionUsage, textFinishReason } from './usage.ts'
 
 const RULES: FieldRules = {
   model: 'used',
@@ -123,7 +123,7 @@ async function completionOf(results: readonly GenerationResult[], call: Call): P
       return {
         index: prompt * call.numChoices + index,
         text: before + choice.text,
-        finish_reason: finishReason(choice.finishReason),
+        finish_reason: textFinishReason(choice.finishReason),
         logprobs: await writer.write(choice.logprobs),
       }
     })
@@ -166,7 +166,7 @@ async function* chunks(
     results.push(event.result)
     for (const [choice, end] of event.result.choices.entries()) {
       const index = indexOf(choice)
-      const ended = { finish_reason: finishReason(end.finishReason), logprobs: null }
+      const ended = { finish_reason: textFinishReason(end.finishReason), logprobs: null }
       yield chunk([{ index, text: echoOnce(index), ...ended }])
     }
   }

@@ -5,3 +5,4 @@ export type { Completion, CompletionChunk, CompletionParams } from './completion
 export type { ModelList, ModelObject } from './models.ts'
 export { OpenAIDoor } from './openai-door.ts'
 export type { ResponseObject, ResponseParams, ResponseStreamEvent } from './response-shapes.ts'
+export type * from './embedding-shapes.ts'

@@ -1,6 +1,7 @@
 import type { ServedClient } from '../served-client.ts'
 import { ChatCompletions } from './chat-completions.ts'
 import { Completions } from './completions.ts'
+import { Embeddings } from './embeddings.ts'
 import { LoadedModels } from './models.ts'
 import { Responses } from './responses.ts'
 
@@ -9,12 +10,14 @@ export class OpenAIDoor {
   readonly chat: { readonly completions: ChatCompletions }
   readonly completions: Completions
   readonly responses: Responses
+  readonly embeddings: Embeddings
   readonly models: LoadedModels
 
   constructor(client: ServedClient) {
     this.chat = { completions: new ChatCompletions(client) }
     this.completions = new Completions(client)
     this.responses = new Responses(client)
+    this.embeddings = new Embeddings(client)
     this.models = new LoadedModels(client)
   }
 }

@@ -1,24 +1,16 @@
-import type { ChatMessage } from '@tabserve/protocol'
-import { answerEvents, begun, wholeAnswer } from '../answer-stream.ts'
+import { answerEvents, begun } from '../answer-stream.ts'
 import type { ServedClient } from '../served-client.ts'
 import type { CallOptions, Stream } from './chat-completions.ts'
-import { contentOf, roleOf } from './chat-messages.ts'
 import type { FieldRules, Fields } from './fields.ts'
-import {
-  flagField,
-  isEmptyList,
-  isOneOf,
-  never,
-  readFields,
-  textField,
-  unsupported,
-  wrong,
-} from './fields.ts'
-import { newIdentity, newId } from './identity.ts'
-import { responseStream } from './response-events.ts'
-import { responseOf } from './response-object.ts'
+import { flagField, isEmptyList, isOneOf, never, readFields, textField, wrong } from './fields.ts'
+import { newIdentity } from './identity.ts'
+import { responseStream, wholeResponse } from './response-events.ts'
+import { textStructureOf } from './response-format.ts'
+import { instructionsOf, responseMessages } from './response-input.ts'
 import type { ResponseObject, ResponseParams, ResponseStreamEvent } from './response-shapes.ts'
 import { EXTRA_RULES, IGNORED_RULES, generateOptions, inTheirWords } from './sampling-fields.ts'
+import type { ResponseTool } from './tool-fields.ts'
+import { toolsOf } from './tool-fields.ts'
 
 const RULES: FieldRules = {
   model: 'used',
@@ -32,11 +24,11 @@ const RULES: FieldRules = {
   ...IGNORED_RULES,
   metadata: 'used',
   stream_options: 'ignored',
-  text: isPlainText,
-  tools: isEmptyList,
-  tool_choice: isOneOf('none', 'auto'),
-  parallel_tool_calls: isOneOf(true, false),
-  truncation: isOneOf('disabled'),
+  text: 'used',
+  tools: 'used',
+  tool_choice: 'used',
+  parallel_tool_calls: 'used',
+  truncation: 'used',
   background: isOneOf(false),
   include: isEmptyList,
   top_logprobs: isOneOf(0),
@@ -72,12 +64,15 @@ export class Responses {
     try {
       const generation = this.#client.generate({
         ...generateOptions(fields),
-        messages: messagesOf(fields),
+        ...textStructureOf(fields),
+        ...toolsOf(fields, 'responses'),
+        ...truncationOf(fields),
+        messages: responseMessages(fields),
         model: begin.model,
         ...(signal === undefined ? {} : { signal }),
       })
-      if (!isStream) return responseOf(begin, newId('msg'), await wholeAnswer(generation, signal))
-      return await begun(responseStream(answerEvents(generation, signal), begin))
+      const answer = answerEvents(generation, signal)
+      return isStream ? await begun(responseStream(answer, begin)) : await wholeResponse(answer, begin)
     } catch (error) {
       throw inTheirWords(error, fields)
     }
@@ -87,6 +82,9 @@ export class Responses {
 function emptyResponse(fields: Fields): ResponseObject {
   const { id, created, model } = newIdentity('resp', textField(fields, 'model'))
   const number = (name: string) => (typeof fields[name] === 'number' ? fields[name] : null)
+  const { tools, tool_choice: choice } = fields
+  // What is wrong with them is said when they are read.
+  const given = (Array.isArray(tools) ? tools : []) as ResponseTool[]
   return {
     id,
     object: 'response',
@@ -102,41 +100,20 @@ function emptyResponse(fields: Fields): ResponseObject {
     temperature: number('temperature') ?? 1,
     top_p: number('top_p') ?? 1,
     max_output_tokens: number('max_output_tokens'),
-    parallel_tool_calls: false,
+    parallel_tool_calls: fields['parallel_tool_calls'] !== false,
     access_programs: null,
-    tool_choice: 'none',
-    tools: [],
+    tool_choice: (choice ?? 'auto') as ResponseObject['tool_choice'],
+    tools: given.map((tool) => ({ ...tool, strict: tool.strict ?? null })),
   }
 }
 
-function messagesOf(fields: Fields): ChatMessage[] {
-  const { input } = fields
-  const instructions = instructionsOf(fields)
-  const first: ChatMessage[] = instructions === undefined ? [] : [{ role: 'system', content: instructions }]
-  if (typeof input === 'string') return [...first, { role: 'user', content: input }]
-  if (!Array.isArray(input) || input.length === 0)
-    throw wrong('input', 'must be a text or a list of messages.')
-  const given = input.map((item: unknown, index): ChatMessage => {
-    const param = `input[${index}]`
-    const { type = 'message', role, content } = (item ?? {}) as Record<string, unknown>
-    if (type !== 'message') throw unsupported(param, `${param} is no message; tabserve reads messages only.`)
-    const text = contentOf(content, `${param}.content`, ['input_text', 'output_text'])
-    return { role: roleOf(role, param), content: text }
-  })
-  return [...first, ...given]
-}
-
-function instructionsOf({ instructions }: Fields): string | undefined {
-  if (instructions === undefined || typeof instructions === 'string') return instructions
-  throw wrong('instructions', 'must be a text.')
+function truncationOf({ truncation }: Fields): { contextOverflow?: 'truncate-start' } {
+  if (truncation === undefined || truncation === 'disabled') return {}
+  if (truncation === 'auto') return { contextOverflow: 'truncate-start' }
+  throw wrong('truncation', 'must be auto or disabled.')
 }
 
 function metadataOf({ metadata = {} }: Fields): Record<string, string> {
   if (typeof metadata === 'object' && metadata !== null) return metadata as Record<string, string>
   throw wrong('metadata', 'must be an object.')
-}
-
-function isPlainText(value: unknown): boolean {
-  const { format, verbosity } = value as { format?: { type?: unknown } | null; verbosity?: unknown }
-  return (format?.type ?? 'text') === 'text' && (verbosity ?? 'medium') === 'medium'
 }

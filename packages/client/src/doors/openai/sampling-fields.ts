@@ -2,6 +2,7 @@ import type { StructuredOutputs } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { GenerateOptions } from '../../client-options.ts'
 import type { FieldRules, Fields } from './fields.ts'
+import { isEmptyList, isOneOf } from './fields.ts'
 
 /** OpenAI's and vLLM's names of options that we have under another name or the same. */
 const OPTION_OF = {
@@ -27,9 +28,20 @@ const OPTION_OF = {
   allowed_token_ids: 'allowedTokenIds',
   cache_salt: 'cacheSalt',
   structured_outputs: 'structuredOutputs',
+  chat_template_kwargs: 'templateOptions',
   priority: 'priority',
   // ours
   deadlineMs: 'timeoutMs',
+  session: 'session',
+} as const satisfies Readonly<Record<string, keyof GenerateOptions>>
+
+/** Fields that are read by themselves, and the options that come of them. */
+const OPTION_OF_READ = {
+  tools: 'tools',
+  tool_choice: 'toolChoice',
+  parallel_tool_calls: 'parallelToolCalls',
+  response_format: 'structuredOutputs',
+  text: 'structuredOutputs',
 } as const satisfies Readonly<Record<string, keyof GenerateOptions>>
 
 /** How the next token is chosen and when to stop, in both endpoints; `null` is as good as absent. */
@@ -65,6 +77,8 @@ export interface ServingExtras {
   readonly priority?: number
   /** Milliseconds until the last word; a text that has begun then ends with `finish_reason: 'length'`. */
   readonly deadlineMs?: number
+  /** Id of an open session of the model (`client.session`): the request brings only what is new in it, and it remembers the answer. */
+  readonly session?: string
 }
 
 export const EXTRA_RULES = {
@@ -79,6 +93,11 @@ export const EXTRA_RULES = {
   structured_outputs: 'used',
   priority: 'used',
   deadlineMs: 'used',
+  session: 'used',
+  // vLLM's, with the values that ask for what is done anyway
+  bad_words: isEmptyList,
+  include_stop_str_in_output: isOneOf(false),
+  skip_special_tokens: isOneOf(true),
 } as const satisfies FieldRules
 
 /** How the next token is chosen and when to stop, in every endpoint. */
@@ -117,7 +136,10 @@ export function generateOptions(fields: Fields): Omit<GenerateOptions, 'model'> 
 export function inTheirWords(error: unknown, fields: Fields): unknown {
   if (!(error instanceof EngineError) || error.param === undefined) return error
   const option = error.param.replace(/\[.*/, '')
-  const field = Object.keys(fields).find((name) => isRenamed(name) && OPTION_OF[name] === option)
+  const optionOf: Readonly<Record<string, string>> = { ...OPTION_OF, ...OPTION_OF_READ }
+  // Those that were given come first: a default of ours has a field, too.
+  const names = Object.keys({ ...fields, ...OPTION_OF_READ })
+  const field = names.find((name) => Object.hasOwn(optionOf, name) && optionOf[name] === option)
   if (field === undefined || field === option) return error
   const { code, message, param } = error
   return new EngineError(code, message.replace(option, field), {

@@ -1,4 +1,4 @@
-import type { FinishReason, Usage } from '@tabserve/protocol'
+import type { ChoiceEnd, Usage } from '@tabserve/protocol'
 
 /** Counts of tokens. */
 export interface CompletionUsage {
@@ -20,7 +20,14 @@ export function completionUsage(usages: readonly Usage[]): CompletionUsage {
   }
 }
 
+export type FinishWord = 'stop' | 'length' | 'tool_calls'
+
 /** OpenAI has no word for a deadline; `length` too says that the text was cut. */
-export function finishReason(reason: FinishReason): 'stop' | 'length' {
-  return reason === 'stop' ? 'stop' : 'length'
+export function finishReason(reason: ChoiceEnd['reason']): FinishWord {
+  return reason === 'tool_calls' ? reason : textFinishReason(reason)
+}
+
+/** Of a text, in which there are no calls. */
+export function textFinishReason(reason: ChoiceEnd['reason']): 'stop' | 'length' {
+  return reason === 'stop' || reason === 'tool_calls' ? 'stop' : 'length'
 }

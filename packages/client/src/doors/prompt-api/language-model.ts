@@ -54,7 +54,7 @@ export class LanguageModel {
     const refusal = refusalOf(options)
     if (refusal !== undefined) throw refusal
     signal?.throwIfAborted()
-    const messages = messagesOf(initialPrompts)
+    messagesOf(initialPrompts) // refused before anything is fetched
     try {
       const info = (await this.#loaded()) ?? (await this.#load(monitor, signal))
       if (!info.hasChatTemplate) throw notSupported('A model without a chat template')
@@ -62,12 +62,7 @@ export class LanguageModel {
         ...(temperature === undefined ? {} : { temperature }),
         ...(topK === undefined ? {} : { topK }),
       }
-      const { id: model, contextLength: contextWindow } = info
-      return await LanguageModelSession.start(
-        this.#client,
-        { model, contextWindow, sampling, messages },
-        signal,
-      )
+      return await LanguageModelSession.start(this.#client, info.id, sampling, initialPrompts, signal)
     } catch (error) {
       throw inTheirWords(error, signal)
     }

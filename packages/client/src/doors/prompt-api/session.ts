@@ -1,13 +1,12 @@
-import type { ChatMessage, StructuredOutputs } from '@tabserve/protocol'
-import type { Generation } from '../../generation.ts'
+import type { StructuredOutputs } from '@tabserve/protocol'
+import type { Client } from '../../client.ts'
+import type { Session } from '../../sessions/session.ts'
 import { wholeAnswer } from '../answer-stream.ts'
-import type { ServedClient } from '../served-client.ts'
 import { inTheirWords } from './exceptions.ts'
 import type { PromptInput } from './prompts.ts'
 import { messagesOf } from './prompts.ts'
-import { Turns } from './turns.ts'
 
-export type SessionClient = Pick<ServedClient, 'generate' | 'tokenize'>
+export type SessionClient = Pick<Client, 'session'>
 
 interface Structure {
   readonly structuredOutputs?: StructuredOutputs
@@ -19,50 +18,62 @@ export interface PromptOptions {
   readonly responseConstraint?: unknown
 }
 
-export interface SessionState {
-  readonly model: string
-  /** Tokens that fit. */
-  readonly contextWindow: number
-  readonly sampling: { readonly temperature?: number; readonly topK?: number }
-  readonly messages: readonly ChatMessage[]
+export interface SessionSampling {
+  readonly temperature?: number
+  readonly topK?: number
 }
 
-/** A conversation with a model, as the Prompt API has it. Prompts are answered one after the other. Throws the specification's exceptions. */
+/** A conversation with a model, as the Prompt API has it, over a session of ours. Throws the specification's exceptions. */
 export class LanguageModelSession {
-  readonly contextWindow: number
   /** Called when the oldest messages were dropped to make room; the system's stay. */
   oncontextoverflow: ((event: Event) => void) | null = null
-  readonly #client: SessionClient
-  readonly #model: string
-  readonly #sampling: SessionState['sampling']
-  readonly #events = new EventTarget()
-  readonly #turns = new Turns()
+  readonly #session: Session
+  readonly #sampling: SessionSampling
+  readonly #events: EventTarget
   readonly #destroyed = new AbortController()
-  #messages: readonly ChatMessage[]
-  #usage = 0
 
+  /** @param initialPrompts are read before it resolves. */
   static async start(
     client: SessionClient,
-    state: SessionState,
+    model: string,
+    sampling: SessionSampling,
+    initialPrompts: PromptInput,
     signal: AbortSignal | undefined,
   ): Promise<LanguageModelSession> {
-    const session = new LanguageModelSession(client, state)
-    signal?.addEventListener('abort', () => session.destroy(), { signal: session.#destroyed.signal })
-    await session.#keep(await session.#fit(state.messages, 0))
-    return session
+    const { events, onContextOverflow } = overflowEvents()
+    const session = await client.session({
+      model,
+      ...sampling,
+      contextOverflow: 'truncate-start',
+      onContextOverflow,
+    })
+    const started = new LanguageModelSession(session, sampling, events, signal)
+    if (initialPrompts.length > 0)
+      await started.append(initialPrompts, signal === undefined ? {} : { signal })
+    return started
   }
 
-  private constructor(client: SessionClient, { model, contextWindow, sampling, messages }: SessionState) {
-    this.#client = client
-    this.#model = model
-    this.contextWindow = contextWindow
+  private constructor(
+    session: Session,
+    sampling: SessionSampling,
+    events: EventTarget,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#session = session
     this.#sampling = sampling
-    this.#messages = messages
+    this.#events = events
+    events.addEventListener('contextoverflow', (event) => this.oncontextoverflow?.(event))
+    signal?.addEventListener('abort', () => this.destroy(), { signal: this.#destroyed.signal })
+  }
+
+  /** Tokens that fit. */
+  get contextWindow(): number {
+    return this.#session.usage.contextLength
   }
 
   /** Tokens of the conversation so far. */
   get contextUsage(): number {
-    return this.#usage
+    return this.#session.usage.tokens
   }
 
   get topK(): number | undefined {
@@ -101,45 +112,31 @@ export class LanguageModelSession {
     })
   }
 
-  /** Adds messages without an answer. */
-  async append(input: PromptInput, { signal }: PromptOptions = {}): Promise<void> {
-    const messages = messagesOf(input)
-    const release = await this.#turn(signal)
-    try {
-      await this.#keep(await this.#fit([...this.#messages, ...messages], messages.length))
-    } catch (error) {
-      throw inTheirWords(error, signal)
-    } finally {
-      release()
-    }
+  /** Adds messages without an answer; they are read at once. */
+  append(input: PromptInput, { signal }: PromptOptions = {}): Promise<void> {
+    return this.#guarded(signal, () =>
+      this.#session.append(messagesOf(input), { signal: this.#either(signal) }),
+    )
   }
 
   /** Tokens that these messages would add. */
-  async measureContextUsage(input: PromptInput, options: PromptOptions = {}): Promise<number> {
-    this.#check(options.signal)
-    try {
-      const tokens = await this.#count([...this.#messages, ...messagesOf(input)])
-      return tokens - (await this.#count(this.#messages))
-    } catch (error) {
-      throw inTheirWords(error, options.signal)
-    }
+  measureContextUsage(input: PromptInput, { signal }: PromptOptions = {}): Promise<number> {
+    return this.#guarded(signal, () => this.#session.measure(messagesOf(input)))
   }
 
-  /** The conversation so far, to be continued apart. What both have in common is computed once. */
-  async clone({ signal }: { readonly signal?: AbortSignal } = {}): Promise<LanguageModelSession> {
-    this.#check(signal)
-    const state = {
-      model: this.#model,
-      contextWindow: this.contextWindow,
-      sampling: this.#sampling,
-      messages: this.#messages,
-    }
-    return LanguageModelSession.start(this.#client, state, signal)
+  /** The conversation so far, to be continued apart. What both have in common is computed, and kept, once. */
+  clone({ signal }: { readonly signal?: AbortSignal } = {}): Promise<LanguageModelSession> {
+    return this.#guarded(signal, async () => {
+      const { events, onContextOverflow } = overflowEvents()
+      const copy = await this.#session.clone({ onContextOverflow })
+      return new LanguageModelSession(copy, this.#sampling, events, signal)
+    })
   }
 
   /** Stops what is being answered; everything afterwards throws `InvalidStateError`. The model stays loaded. */
   destroy(): void {
     this.#destroyed.abort(new DOMException('The session was destroyed.', 'AbortError'))
+    this.#session.destroy()
   }
 
   addEventListener(type: 'contextoverflow', listener: (event: Event) => void): void {
@@ -153,61 +150,29 @@ export class LanguageModelSession {
   async *#ask(input: PromptInput, options: PromptOptions): AsyncGenerator<string, void, void> {
     const structure = structureOf(options.responseConstraint)
     const asked = messagesOf(input)
-    const { signal } = options
-    const either = AbortSignal.any([this.#destroyed.signal, ...(signal === undefined ? [] : [signal])])
-    const release = await this.#turn(signal)
+    this.#check(options.signal)
+    const either = this.#either(options.signal)
     try {
-      const messages = await this.#fit([...this.#messages, ...asked], asked.length)
-      either.throwIfAborted()
-      const generation = this.#generate(messages, either, structure)
+      const generation = this.#session.chat(asked, { ...structure, signal: either })
       for await (const { text } of generation) if (text !== '') yield text
-      const { text } = await wholeAnswer(generation, either)
-      await this.#keep([...messages, { role: 'assistant', content: text }])
+      await wholeAnswer(generation, either)
     } catch (error) {
       throw inTheirWords(error, either)
-    } finally {
-      release()
     }
   }
 
-  #generate(messages: readonly ChatMessage[], signal: AbortSignal, structure: Structure = {}): Generation {
-    const options = { ...this.#sampling, ...structure, contextOverflow: 'truncate-start' as const }
-    return this.#client.generate({ ...options, model: this.#model, messages, signal })
-  }
-
-  /** Drops the oldest messages that are not the system's until there is room. Throws `QuotaExceededError` when the new ones alone are too many. */
-  async #fit(messages: readonly ChatMessage[], numNew: number): Promise<readonly ChatMessage[]> {
-    let kept = messages
-    while ((await this.#count(kept)) >= this.contextWindow) {
-      const oldest = kept.findIndex(({ role }) => role !== 'system')
-      if (oldest < 0 || oldest >= kept.length - numNew)
-        throw new DOMException(`The prompt does not fit ${this.contextWindow} tokens.`, 'QuotaExceededError')
-      kept = kept.toSpliced(oldest, 1)
-    }
-    if (kept !== messages) this.#tellOverflow()
-    return kept
-  }
-
-  async #keep(messages: readonly ChatMessage[]): Promise<void> {
-    this.#usage = await this.#count(messages)
-    this.#messages = messages
-  }
-
-  async #count(messages: readonly ChatMessage[]): Promise<number> {
-    if (messages.length === 0) return 0
-    return (await this.#client.tokenize({ model: this.#model, messages })).length
-  }
-
-  async #turn(signal: AbortSignal | undefined): Promise<() => void> {
+  async #guarded<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     this.#check(signal)
-    const release = await this.#turns.take()
     try {
-      this.#check(signal)
-      return release
+      return await work()
     } catch (error) {
-      release()
-      throw error
+      throw inTheirWords(error, this.#either(signal))
     }
+  }
+
+  /** Fires when the caller's does, and when the session is destroyed. */
+  #either(signal: AbortSignal | undefined): AbortSignal {
+    return AbortSignal.any([this.#destroyed.signal, ...(signal === undefined ? [] : [signal])])
   }
 
   #check(signal: AbortSignal | undefined): void {
@@ -215,12 +180,12 @@ export class LanguageModelSession {
     if (this.#destroyed.signal.aborted)
       throw new DOMException('The session was destroyed: create another.', 'InvalidStateError')
   }
+}
 
-  #tellOverflow(): void {
-    const event = new Event('contextoverflow')
-    this.oncontextoverflow?.(event)
-    this.#events.dispatchEvent(event)
-  }
+function overflowEvents() {
+  const events = new EventTarget()
+  const onContextOverflow = () => void events.dispatchEvent(new Event('contextoverflow'))
+  return { events, onContextOverflow }
 }
 
 /** A JSON schema, or a regular expression that the whole answer matches. Throws `SyntaxError` for anything else, as browsers do. */

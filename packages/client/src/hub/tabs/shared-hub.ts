@@ -10,6 +10,8 @@ export class SharedHub {
   readonly #loading = new Map<string, Promise<ModelInfo>>()
   /** Tabs that have loaded a model, by its id. */
   readonly #holders = new Map<string, Set<string>>()
+  /** Sessions that a tab has opened, and their models. */
+  readonly #sessions = new Map<string, Map<string, string>>()
 
   /** @param onChange called when other models are loaded than before. */
   constructor(hub: Hub, onChange: () => void) {
@@ -26,20 +28,49 @@ export class SharedHub {
       load: (request, scaling, port) =>
         answer('backend_failed', () => this.#load(tab, request, scaling, port)),
       unload: (model) => answer('backend_failed', () => this.#unload(tab, model).then(() => null)),
-      scale: async (model, replicas) => {
-        const scaled = await api.scale(model, replicas)
-        this.#onChange()
-        return scaled
+      scale: (model, replicas) => this.#changing(api.scale(model, replicas)),
+      sleep: (model, options) => this.#changing(api.sleep(model, options)),
+      wake: (model) => this.#changing(api.wake(model)),
+      submit: (request, port, id, isCancelled) => {
+        if (request.task === 'generate') this.#opened(tab, request.session, request.model)
+        return api.submit(request, port, idOf(id), isCancelled)
       },
-      submit: (request, port, id, isCancelled) => api.submit(request, port, idOf(id), isCancelled),
+      restoreSession: (request) => {
+        this.#opened(tab, request.session, request.model)
+        return api.restoreSession(request)
+      },
+      shareSession: (model, from, to) => {
+        this.#opened(tab, to, model)
+        return api.shareSession(model, from, to)
+      },
+      releaseSession: (model, session) => {
+        this.#sessions.get(tab)?.delete(session)
+        return api.releaseSession(model, session)
+      },
       cancel: (id) => api.cancel(idOf(id)),
     }
   }
 
-  /** A tab is gone: its requests end. What it had loaded stays, for the others may ask it. */
+  /** A tab is gone: its requests end, and its sessions keep nothing any more. What it had loaded stays, for the others may ask it. */
   leave(tab: string): void {
     this.#hub.cancelAll(`${tab}/`)
+    for (const [session, model] of this.#sessions.get(tab) ?? [])
+      void this.#hub.releaseSession(model, session).catch(() => {}) // its model was unloaded
+    this.#sessions.delete(tab)
     for (const holders of this.#holders.values()) holders.delete(tab)
+  }
+
+  /** What changes how a model is held: the next leader is to know. */
+  async #changing<T>(call: Promise<T>): Promise<T> {
+    const answered = await call
+    this.#onChange()
+    return answered
+  }
+
+  #opened(tab: string, session: string | undefined, model: string): void {
+    if (session === undefined) return
+    const sessions = this.#sessions.get(tab) ?? new Map<string, string>()
+    this.#sessions.set(tab, sessions.set(session, model))
   }
 
   async #load(tab: string, request: LoadRequest, scaling: Scaling, port: MessagePort): Promise<ModelInfo> {

@@ -1,5 +1,15 @@
-import type { Capabilities, KvCopy, Logits, ModelRunner, Run, Step, StepResult } from '@tabserve/engine'
+import type {
+  Capabilities,
+  KvCopy,
+  KvPlace,
+  Logits,
+  ModelRunner,
+  Run,
+  Step,
+  StepResult,
+} from '@tabserve/engine'
 import type { KvElements } from '../kv-layout.ts'
+import { rowIn } from '../row-bytes.ts'
 import type { RowRoom } from '../runner-options.ts'
 import { capabilitiesOf } from '../runner-options.ts'
 import type { DecoderForm } from './decoder-form.ts'
@@ -44,6 +54,19 @@ export class ForeignRunner implements ModelRunner {
 
   copyKv(copies: readonly KvCopy[]): void {
     this.#session.copyKv(copies)
+  }
+
+  /** A graph whose rows are padded on the left keeps them without the padding, as others do. */
+  get kvLayout(): string {
+    return this.#session.kvLayout
+  }
+
+  async readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#session.readKv(rowIn(place), numTokens)
+  }
+
+  async writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#session.writeKv(rowIn(place), numTokens, bytes)
   }
 
   dispose(): Promise<void> {

@@ -20,5 +20,9 @@ export interface ForeignSession {
    */
   run(batch: ForeignBatch): Promise<KvElements>
   copyKv(copies: readonly KvCopy[]): void
+  /** See `ModelRunner`. */
+  readonly kvLayout: string
+  readKv(row: number, numTokens: number): Uint8Array<ArrayBuffer>
+  writeKv(row: number, numTokens: number, bytes: Uint8Array): void
   dispose(): Promise<void>
 }

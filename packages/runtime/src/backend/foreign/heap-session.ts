@@ -80,6 +80,18 @@ export class HeapForeignSession implements ForeignSession {
     this.#kv.copy(copies)
   }
 
+  get kvLayout(): string {
+    return this.#kv.layout
+  }
+
+  readKv(row: number, numTokens: number): Uint8Array<ArrayBuffer> {
+    return this.#kv.read(row, numTokens)
+  }
+
+  writeKv(row: number, numTokens: number, bytes: Uint8Array): void {
+    this.#kv.write(row, numTokens, bytes)
+  }
+
   async dispose(): Promise<void> {
     this.#kv.dispose()
     this.#numbers.dispose()

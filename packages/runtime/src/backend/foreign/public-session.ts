@@ -3,6 +3,7 @@ import type { KvElements, KvShape } from '../kv-layout.ts'
 import { KV_BYTES, capacityFor, copyRows, kvShapeOf, moveRows, rowSizeOf } from '../kv-layout.ts'
 import type { PublicOrt } from '../public-ort.ts'
 import { InferenceSession, Tensor } from '../public-ort.ts'
+import { readRow, rowKvLayout, writeRow } from '../row-bytes.ts'
 import type { RowRoom } from '../runner-options.ts'
 import type { DecoderForm } from './decoder-form.ts'
 import type { ForeignBatch } from './foreign-batch.ts'
@@ -79,6 +80,19 @@ export class PublicForeignSession implements ForeignSession {
 
   copyKv(copies: readonly KvCopy[]): void {
     for (const kv of this.#kv) copyRows(kv, this.#shape, copies)
+  }
+
+  get kvLayout(): string {
+    return rowKvLayout(this.#kv.length, this.#shape, this.#form.dtype)
+  }
+
+  readKv(row: number, numTokens: number): Uint8Array<ArrayBuffer> {
+    return readRow(this.#kv, this.#shape, row, numTokens)
+  }
+
+  writeKv(row: number, numTokens: number, bytes: Uint8Array): void {
+    this.reserve(numTokens)
+    writeRow(this.#kv, this.#shape, row, numTokens, bytes)
   }
 
   async dispose(): Promise<void> {

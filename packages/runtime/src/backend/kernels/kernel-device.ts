@@ -39,6 +39,11 @@ export class KernelDevice {
     }
   }
 
+  /** Fetches the module for a load that may come when there is no network. Cannot reject: that load tries again. */
+  async prepare(): Promise<void> {
+    await this.#compile().catch(() => {})
+  }
+
   #compile(): Promise<WebAssembly.Module> {
     this.#module ??= this.#fetch().catch((cause: unknown) => {
       this.#module = undefined // the next model may try again

@@ -1,4 +1,4 @@
-import type { Capabilities, KvCopy, Logits, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { Capabilities, KvCopy, KvPlace, Logits, ModelRunner, Step, StepResult } from '@tabserve/engine'
 import type { Address, KernelExports } from '@tabserve/kernels'
 import { KV_KIND } from '@tabserve/kernels'
 import type { DecoderGraph, DecoderTraits } from '@tabserve/protocol'
@@ -7,6 +7,8 @@ import type { RunnerOptions } from '../runner-options.ts'
 import type { Output } from './kernel-batch.ts'
 import { KernelBatch, maxTopOf, outputsOf } from './kernel-batch.ts'
 import { KernelHeap } from './kernel-heap.ts'
+import type { KernelBlocks } from './kernel-kv.ts'
+import { readBlocks, writeBlocks } from './kernel-kv.ts'
 import type { KernelModel } from './kernel-model.ts'
 import { layOutModel } from './kernel-model.ts'
 import { KernelTeam } from './kernel-thread.ts'
@@ -21,6 +23,7 @@ const MAX_HEAP_BYTES = 2 ** 32 - 65536
 /** A decoder run by our own kernels: KV in blocks, prompts and answers of any sequences in one step. */
 export class KernelRunner implements ModelRunner {
   readonly capabilities: Capabilities
+  readonly kvLayout: string
   readonly #kernels: KernelExports
   readonly #heap: KernelHeap
   readonly #model: KernelModel
@@ -34,6 +37,7 @@ export class KernelRunner implements ModelRunner {
   #isBroken = false
   /** So many blocks' KV lies together. */
   readonly #slabBlocks: number
+  readonly #blocks: KernelBlocks
   /** Blocks of the slabs that were ever written. */
   #numBlocksHeld = 0
 
@@ -102,6 +106,10 @@ export class KernelRunner implements ModelRunner {
     }
     this.#slabBlocks = slabBlocksFor(numAffordable, tableLength)
     this.#model.place(this.#pool, this.#slabBlocks)
+    const { cache } = this.#model
+    const { layers, kvHeads, headDim } = graph
+    this.#blocks = { kernels, heap, cache, layers, kvHeads, slabBlocks: this.#slabBlocks }
+    this.kvLayout = `blocks of ${blockTokens}, ${kvType} [${layers}, ${kvHeads}, keys and values, ${headDim}]`
     const numBlocks = this.#reservePool(numAffordable, tableLength)
     this.capabilities = {
       mixed: true,
@@ -151,6 +159,16 @@ export class KernelRunner implements ModelRunner {
     }
   }
 
+  async readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    return readBlocks(this.#blocks, this.#blocksOf(place, numTokens))
+  }
+
+  async writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const ids = this.#blocksOf(place, numTokens)
+    this.#touch(Math.max(...ids) + 1)
+    writeBlocks(this.#blocks, ids, bytes)
+  }
+
   async dispose(): Promise<void> {
     if (this.#team === undefined) return
     this.#kernels.dismiss(this.#model.model, this.#threads)
@@ -183,6 +201,13 @@ export class KernelRunner implements ModelRunner {
         numBlocks = Math.max(least, this.#slabBlocks * Math.floor(numBlocks / 2 / this.#slabBlocks))
       }
     }
+  }
+
+  #blocksOf(place: KvPlace, numTokens: number): Int32Array {
+    if ('row' in place) throw new Error('a row for a runner whose KV lies in blocks')
+    const numBlocks = Math.ceil(numTokens / (this.capabilities.paged?.blockTokens ?? 1))
+    if (numBlocks > place.blocks.length) throw new Error('a table that is shorter than its text')
+    return place.blocks.subarray(0, numBlocks)
   }
 
   /** Counts the blocks below `end` as written. */

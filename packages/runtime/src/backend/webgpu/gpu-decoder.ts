@@ -88,6 +88,14 @@ export class GpuDecoder {
     })
   }
 
+  readKv(row: number, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#guarded(() => this.#pool.read(this.#places.placeOf(row), numTokens))
+  }
+
+  writeKv(row: number, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.#guarded(async () => this.#pool.write(this.#places.overwrite(row), numTokens, bytes))
+  }
+
   run({ batch, tops }: GpuStep): Promise<readonly Logits[]> {
     return this.#guarded(async () => {
       const lengths = [...batch.seqlens].map((last) => last + 1)

@@ -8,6 +8,7 @@ import { longestRightChunk } from './chunk-check.ts'
 import { gpuFacts } from './gpu-facts.ts'
 import type { GpuMode } from './gpu-messages.ts'
 import { GpuRunner } from './gpu-runner.ts'
+import { placementProblem } from './placement-problem.ts'
 
 const PRODUCTION: GpuMode = { inPlace: true, reduce: true }
 
@@ -26,7 +27,10 @@ export class GpuDevice {
     return this.#facts()
   }
 
-  /** Throws `backend_failed` where there is no GPU or no room on it, `bad_model` where onnxruntime refuses the graph. */
+  /**
+   * With as many rows as there is room for. Throws `backend_failed` where there is no GPU, `memory` where it has no room for one row, `bad_model` where
+   * onnxruntime refuses the graph.
+   */
   async createRunner(
     graph: DecoderGraph,
     files: ModelFiles,
@@ -39,26 +43,55 @@ export class GpuDevice {
       const message = `The model cannot run on a GPU: ${facts.missing}. Load it with device: 'auto' or 'wasm'.`
       throw new EngineError('backend_failed', message)
     }
-    const room = withinBindings(graph, rowRoomOf(graph, options), facts)
+    const most = withinBindings(graph, rowRoomOf(graph, options), facts)
     const bytes = {
       graph: await files.bytes(graph.file),
       externalData: await files.bytes(graph.externalData),
     }
     onRead()
-    const runner = await GpuRunner.create({ ort: this.#build(), graph, files: bytes, room, mode })
-    const { placement } = runner
-    const maxKvBytes = maxRowBytes(graph, room)
-    const found = { runner, name: 'webgpu', maxKvBytes, kvType: 'float32', placement } as const
+    const { runner, room } = await withRows(most, (room) =>
+      GpuRunner.create({ ort: this.#build(), graph, files: bytes, room, mode }),
+    )
+    const reasons: string[] = []
+    if (room.rows < most.rows)
+      reasons.push(`${room.rows} answers at once, not ${most.rows}: the GPU has no room for more`)
+    const slow = placementProblem(runner.placement)
+    if (slow !== undefined) reasons.push(slow)
     const chunk = await longestRightChunk(runner)
-    if (chunk === room.maxTokensPerStep) return found
-    runner.limitChunks(chunk)
-    const reason = `prompts are read ${chunk} tokens at a time: longer pieces come out wrong on this GPU`
-    return { ...found, reason }
+    if (chunk < room.maxTokensPerStep) {
+      runner.limitChunks(chunk)
+      reasons.push(`prompts are read ${chunk} tokens at a time: longer pieces come out wrong on this GPU`)
+    }
+    return {
+      runner,
+      name: 'webgpu',
+      maxKvBytes: maxRowBytes(graph, room),
+      kvType: 'float32',
+      placement: runner.placement,
+      isAwaitingDevice: () => runner.isAwaited,
+      ...(reasons.length === 0 ? {} : { reason: reasons.join('; ') }),
+    }
   }
 
   /** The smaller build wherever the browser can suspend WebAssembly by itself (JSPI). */
   #build(): { mjs: string; wasm: string } {
     return 'Suspending' in WebAssembly ? this.#assets.jspi : this.#assets.asyncify
+  }
+}
+
+/** Halves the rows until there is room for them. Throws `memory` where there is none for one. */
+async function withRows<T>(
+  most: RowRoom,
+  create: (room: RowRoom) => Promise<T>,
+): Promise<{ readonly runner: T; readonly room: RowRoom }> {
+  for (let { rows } = most; ; rows = Math.floor(rows / 2)) {
+    const room = { ...most, rows }
+    try {
+      return { runner: await create(room), room }
+    } catch (error) {
+      const isTight = error instanceof EngineError && error.code === 'memory'
+      if (!isTight || rows === 1) throw error
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import { EngineError } from '@tabserve/protocol'
 import { startOwnWorker } from '../../own-worker.ts'
 import type { GpuAnswer, GpuCall } from './gpu-messages.ts'
 import { GPU_WORKER_NAME } from './gpu-worker.ts'
+import { Patience } from './patience.ts'
 
 /** Compiling shaders on a slow adapter takes ten seconds; a worker that is wedged never answers. */
 const ANSWER_MS = 120_000
@@ -12,8 +13,12 @@ type Settled = Exclude<GpuAnswer, { type: 'failed' | 'lost' }>
 export class GpuLink {
   readonly #worker: Worker
   /** Who waits for an answer, in the order in which they asked. */
-  readonly #waiting: { resolve(answer: Settled): void; reject(error: Error): void; timer: number }[] = []
+  readonly #waiting: { resolve(answer: Settled): void; reject(error: Error): void }[] = []
+  readonly #patience = new Patience(ANSWER_MS, () =>
+    this.#lose(`nothing was heard of it for ${ANSWER_MS / 1000} seconds`),
+  )
   #lost: EngineError | undefined
+  #hasLoaded = false
 
   static async start(): Promise<GpuLink> {
     return new GpuLink(startOwnWorker(GPU_WORKER_NAME))
@@ -25,13 +30,16 @@ export class GpuLink {
     worker.onerror = ({ message }) => this.#lose(message || 'its worker could not be started')
   }
 
+  /** Whether an answer is awaited. */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0
+  }
+
   /** Rejects with `device_lost` when the device goes, or has gone; with what the worker says when the call fails. */
   ask(call: GpuCall): Promise<Settled> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost)
     return new Promise((resolve, reject) => {
-      const silence = () => this.#lose(`nothing was heard of it for ${ANSWER_MS / 1000} seconds`)
-      const timer = setTimeout(silence, ANSWER_MS) as unknown as number // Node's types are around too
-      this.#waiting.push({ resolve, reject, timer })
+      if (this.#waiting.push({ resolve, reject }) === 1) this.#patience.heard(true)
       this.#worker.postMessage(call)
     })
   }
@@ -50,24 +58,25 @@ export class GpuLink {
     if (answer.type === 'lost') return this.#lose(answer.reason)
     const first = this.#waiting.shift()
     if (first === undefined) return
-    clearTimeout(first.timer)
-    if (answer.type !== 'failed') first.resolve(answer)
-    else if (answer.isOutOfMemory) first.reject(outOfMemory(answer.message))
-    else first.reject(new Error(answer.message))
+    this.#patience.heard(this.isAwaited)
+    if (answer.type === 'loaded') this.#hasLoaded = true
+    if (answer.type !== 'failed') return first.resolve(answer)
+    const failure = answer.isOutOfMemory ? outOfMemory(answer.message) : new Error(answer.message)
+    // Rows may lie anywhere now. A smaller cache may do, and everybody is read again into it.
+    if (answer.isOutOfMemory && this.#hasLoaded) this.#lose('it ran out of memory', failure)
+    first.reject(this.#lost ?? failure)
   }
 
-  #lose(reason: string): void {
+  #lose(reason: string, cause?: unknown): void {
     if (this.#lost !== undefined) return
-    this.#lost = new EngineError('device_lost', `The GPU device is gone: ${reason}.`)
+    this.#lost = new EngineError('device_lost', `The GPU device is gone: ${reason}.`, { cause })
     this.#worker.terminate()
-    for (const { reject, timer } of this.#waiting.splice(0)) {
-      clearTimeout(timer)
-      reject(this.#lost)
-    }
+    this.#patience.end()
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#lost)
   }
 }
 
 function outOfMemory(reason: string): EngineError {
   const advice = "Lower contextLength, maxRunning or kvBudgetBytes, or load it with device: 'wasm'."
-  return new EngineError('backend_failed', `The GPU has no room for the model: ${reason}. ${advice}`)
+  return new EngineError('memory', `The GPU has no room for the model: ${reason}. ${advice}`)
 }

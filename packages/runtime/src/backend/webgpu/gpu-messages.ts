@@ -3,11 +3,18 @@ import type { DecoderGraph, GpuPlacement } from '@tabserve/protocol'
 import type { Batch, DecoderFiles } from '../decoder-io.ts'
 import type { RowRoom } from '../runner-options.ts'
 
-/** What a GPU worker is asked. It answers `load` and `run`, in order. */
+/** What a GPU worker is asked. It answers everything but `copy`, in order. */
 export type GpuCall =
   | { readonly type: 'load'; readonly load: GpuLoad }
   | { readonly type: 'run'; readonly step: GpuStep }
   | { readonly type: 'copy'; readonly copies: readonly KvCopy[] }
+  | { readonly type: 'read-kv'; readonly row: number; readonly numTokens: number }
+  | {
+      readonly type: 'write-kv'
+      readonly row: number
+      readonly numTokens: number
+      readonly bytes: Uint8Array<ArrayBuffer>
+    }
 
 export interface GpuLoad {
   /** onnxruntime-web's `.mjs` and `.wasm` with WebGPU in it. */
@@ -35,6 +42,8 @@ export interface GpuStep {
 export type GpuAnswer =
   | { readonly type: 'loaded'; readonly placement: GpuPlacement }
   | { readonly type: 'ran'; readonly outputs: readonly Logits[]; readonly traffic: GpuTraffic }
+  | { readonly type: 'kv'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: 'kv-written' }
   | { readonly type: 'failed'; readonly message: string; readonly isOutOfMemory: boolean }
   /** The device is gone; nothing is answered any more. May come at any time. */
   | { readonly type: 'lost'; readonly reason: string }

@@ -1,7 +1,8 @@
-import type { Capabilities, KvCopy, ModelRunner, Step, StepResult } from '@tabserve/engine'
+import type { Capabilities, KvCopy, KvPlace, ModelRunner, Step, StepResult } from '@tabserve/engine'
 import type { DecoderGraph, GpuPlacement } from '@tabserve/protocol'
 import { layOut } from '../decoder-io.ts'
-import { capabilitiesOf, maxRowBytes } from '../runner-options.ts'
+import { checkKvLength, rowIn, rowKvLayout } from '../row-bytes.ts'
+import { capabilitiesOf, maxRowBytes, rowBytes } from '../runner-options.ts'
 import { GpuLink } from './gpu-link.ts'
 import type { GpuLoad, GpuTraffic } from './gpu-messages.ts'
 
@@ -17,7 +18,7 @@ export class GpuRunner implements ModelRunner {
   readonly #graph: DecoderGraph
   #traffic: GpuTraffic = { sentBytes: 0, readBytes: 0, copiedBytes: 0 }
 
-  /** Rejects with `backend_failed` where the worker or the GPU has no room, and with a plain `Error` where the graph is refused. */
+  /** Rejects with `memory` where the worker or the GPU has no room, and with a plain `Error` where the graph is refused. */
   static async create(load: GpuLoad): Promise<GpuRunner> {
     const link = await GpuLink.start()
     try {
@@ -36,6 +37,11 @@ export class GpuRunner implements ModelRunner {
     this.placement = placement
     this.#capabilities = capabilitiesOf(graph, room)
     this.kvBytes = maxRowBytes(graph, room)
+  }
+
+  /** Between a question to the GPU and its answer; the link gives it up when it is silent for too long. */
+  get isAwaited(): boolean {
+    return this.#link.isAwaited
   }
 
   get capabilities(): Capabilities {
@@ -63,6 +69,23 @@ export class GpuRunner implements ModelRunner {
 
   copyKv(copies: readonly KvCopy[]): void {
     this.#link.tell({ type: 'copy', copies })
+  }
+
+  get kvLayout(): string {
+    const { layers, kvHeads: heads, headDim: size } = this.#graph
+    return rowKvLayout(2 * layers, { heads, size }, 'float32')
+  }
+
+  async readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    const answer = await this.#link.ask({ type: 'read-kv', row: rowIn(place), numTokens })
+    if (answer.type !== 'kv') throw new Error(`a question for KV was answered with ${answer.type}`)
+    return answer.bytes
+  }
+
+  async writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    // Here, because what fails over there costs the device.
+    checkKvLength(bytes, rowBytes(this.#graph, numTokens))
+    await this.#link.ask({ type: 'write-kv', row: rowIn(place), numTokens, bytes })
   }
 
   async dispose(): Promise<void> {

@@ -43,7 +43,13 @@ class GpuModel {
     try {
       if (call.type === 'load') await this.#load(call.load)
       else if (call.type === 'run') await this.#run(call.step)
-      else await this.#loaded.copy(call.copies)
+      else if (call.type === 'copy') await this.#loaded.copy(call.copies)
+      else if (call.type === 'read-kv')
+        this.#say({ type: 'kv', bytes: await this.#loaded.readKv(call.row, call.numTokens) })
+      else {
+        await this.#loaded.writeKv(call.row, call.numTokens, call.bytes)
+        this.#say({ type: 'kv-written' })
+      }
     } catch (error) {
       const message = messageOf(error)
       // A lost device fails what was under way in a dozen ways; it says itself that it is lost, and that is what counts.

@@ -2,6 +2,7 @@ import type { KvShape } from '../kv-layout.ts'
 import { rowSizeOf } from '../kv-layout.ts'
 import { USAGE } from './gpu-flags.ts'
 import { Tensor } from './gpu-ort.ts'
+import { ReadBack } from './read-back.ts'
 import type { RowMove } from './row-places.ts'
 
 const FLOAT_BYTES = 4
@@ -66,6 +67,39 @@ export class KvPool {
     )
     this.#device.queue.submit([encoder.finish()])
     for (const present of presents) present.dispose()
+  }
+
+  /** Bytes of a row's first positions, as `rowKvLayout` says. */
+  async read(row: number, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
+    const readBack = new ReadBack(this.#device)
+    try {
+      const pieces = this.#pool.flatMap((buffer) =>
+        this.#headsOf(row).map((offset) => ({ buffer, offset, bytes: this.#headBytes(numTokens) })),
+      )
+      return new Uint8Array(await readBack.take(this.#device.createCommandEncoder(), pieces))
+    } finally {
+      readBack.dispose()
+    }
+  }
+
+  write(row: number, numTokens: number, bytes: Uint8Array<ArrayBuffer>): void {
+    const length = this.#headBytes(numTokens)
+    let at = 0
+    for (const buffer of this.#pool)
+      for (const offset of this.#headsOf(row)) {
+        this.#device.queue.writeBuffer(buffer, offset, bytes, at, length)
+        at += length
+      }
+  }
+
+  /** Where each head of a row begins. */
+  #headsOf(row: number): readonly number[] {
+    const { heads, capacity } = this.#shape
+    return Array.from({ length: heads }, (_, head) => this.#headBytes((row * heads + head) * capacity))
+  }
+
+  #headBytes(numTokens: number): number {
+    return FLOAT_BYTES * this.#shape.size * numTokens
   }
 
   #encode(encoder: GPUCommandEncoder, pool: GPUBuffer, scratch: GPUBuffer | undefined, move: RowMove): void {

@@ -34,6 +34,11 @@ export class ReadBack {
     return found
   }
 
+  dispose(): void {
+    this.#buffer?.destroy()
+    this.#buffer = undefined
+  }
+
   #reserve(bytes: number): GPUBuffer {
     if (this.#buffer !== undefined && this.#buffer.size >= bytes) return this.#buffer
     this.#buffer?.destroy()

@@ -32,26 +32,40 @@ export class RowPlaces {
 
   /** @param lengths valid positions of each row after the step. @param width tokens a row in it. */
   place(firstRow: number, lengths: readonly number[], width: number): Placement {
-    const rows = lengths.map((_, index) => this.#placeOf(firstRow + index))
+    const rows = lengths.map((_, index) => this.placeOf(firstRow + index))
     const [row = 0, length = 0] = [rows[0], lengths[0]]
     if (rows.length === 1 && row > 0 && width > 1) return this.#inScratch(row, length - width, length)
     const before = this.#bringToFront(firstRow, rows.length)
-    const indices = lengths.map((_, index) => this.#placeOf(firstRow + index))
+    const indices = lengths.map((_, index) => this.placeOf(firstRow + index))
     for (const [index, place] of indices.entries()) this.#overwrite(place, (lengths[index] ?? 0) - width)
     return { where: 'front', indices, before, after: [] }
   }
 
   /** Rows that change places only change names. */
   swap(left: number, right: number): void {
-    const place = this.#placeOf(left)
-    this.#places[left] = this.#placeOf(right)
+    const place = this.placeOf(left)
+    this.#places[left] = this.placeOf(right)
     this.#places[right] = place
   }
 
+  /** Where a row lies now. */
+  placeOf(row: number): number {
+    const place = this.#places[row]
+    if (place === undefined) throw new Error(`no row ${row}`)
+    return place
+  }
+
+  /** Where a row lies that is about to be written from elsewhere. */
+  overwrite(row: number): number {
+    const place = this.placeOf(row)
+    this.#overwrite(place, 0)
+    return place
+  }
+
   copy(from: number, to: number, end: number): RowMove {
-    const target = this.#placeOf(to)
+    const target = this.placeOf(to)
     this.#overwrite(target, 0)
-    return { type: 'copy', from: this.#placeOf(from), to: target, end }
+    return { type: 'copy', from: this.placeOf(from), to: target, end }
   }
 
   #inScratch(row: number, from: number, end: number): Placement {
@@ -69,10 +83,10 @@ export class RowPlaces {
   #bringToFront(firstRow: number, count: number): RowMove[] {
     const moves: RowMove[] = []
     const wanted = Array.from({ length: count }, (_, index) => firstRow + index)
-    const taken = new Set(wanted.map((row) => this.#placeOf(row)).filter((place) => place < count))
+    const taken = new Set(wanted.map((row) => this.placeOf(row)).filter((place) => place < count))
     let hole = 0
     for (const row of wanted) {
-      const left = this.#placeOf(row)
+      const left = this.placeOf(row)
       if (left < count) continue
       while (taken.has(hole)) hole++
       taken.add(hole)
@@ -88,11 +102,5 @@ export class RowPlaces {
   /** What the scratch row has of a row is right up to where the row is written. */
   #overwrite(place: number, from: number): void {
     if (this.#scratch?.row === place) this.#scratch.valid = Math.min(this.#scratch.valid, from)
-  }
-
-  #placeOf(row: number): number {
-    const place = this.#places[row]
-    if (place === undefined) throw new Error(`no row ${row}`)
-    return place
   }
 }

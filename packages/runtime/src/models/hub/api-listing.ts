@@ -60,7 +60,7 @@ async function tree(client: HubClient, first: string): Promise<HubFile[] | undef
       if (page === 0) return undefined
       throw unlisted(url)
     }
-    files.push(...found.value.map(fileOf).filter((file) => file !== undefined))
+    for (const file of found.value.map(fileOf)) if (file !== undefined) files.push(file)
     url = nextPage(found.answer.header('link'), url)
   }
   return files

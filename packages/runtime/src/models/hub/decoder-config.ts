@@ -1,5 +1,5 @@
 import type { OnnxDecoderGraph } from '@tabserve/protocol'
-import { EngineError } from '@tabserve/protocol'
+import { EngineError, isCount } from '@tabserve/protocol'
 
 export type Json = Readonly<Record<string, unknown>>
 
@@ -66,8 +66,4 @@ function textConfig(config: Json): Json {
 
 function count(config: Json, name: keyof typeof NAMES): number | undefined {
   return NAMES[name].map((key) => config[key]).find(isCount)
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) > 0
 }

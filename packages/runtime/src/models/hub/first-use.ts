@@ -9,7 +9,7 @@ import { LoadMeter } from '../load-meter.ts'
 import { idOf } from '../manifest-text.ts'
 import { aborted } from '../retry.ts'
 import { hashGently, sha256Of, streamingSha256 } from '../sha256.ts'
-import type { HubSource } from './hub-source.ts'
+import type { UnprovenSource } from '../model-source.ts'
 
 export interface FirstUseOptions {
   readonly store: WeightStore
@@ -29,12 +29,12 @@ export interface ProvenManifest {
  * then they go by their hashes, which every later download is held against. What cannot be kept is brought again by the load itself.
  */
 export class FirstUse {
-  readonly #source: HubSource
+  readonly #source: UnprovenSource
   readonly #options: FirstUseOptions
   readonly #meter: LoadMeter
   #manifest: Manifest
 
-  constructor(source: HubSource, manifest: Manifest, options: FirstUseOptions) {
+  constructor(source: UnprovenSource, manifest: Manifest, options: FirstUseOptions) {
     this.#source = source
     this.#manifest = manifest
     this.#options = options

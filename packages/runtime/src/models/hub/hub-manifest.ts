@@ -1,4 +1,4 @@
-import type { HubDtype, HubModel, HubOrigin, Manifest, ManifestFile } from '@tabserve/protocol'
+import type { HubDtype, HubModel, HubOrigin, GenerateManifest, ManifestFile } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { Json } from './decoder-config.ts'
 import { decoderFacts, expectedParameters } from './decoder-config.ts'
@@ -24,7 +24,7 @@ export function hubManifest({
   texts,
   hasChatTemplate,
   files,
-}: ManifestParts): Manifest {
+}: ManifestParts): GenerateManifest {
   const facts = decoderFacts(texts.config, address, contextLimit(texts.tokenizerConfig))
   return {
     format: 'tabserve-model',

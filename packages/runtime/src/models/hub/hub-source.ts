@@ -4,7 +4,7 @@ import { chunkLength } from '../../storage/file-journal.ts'
 import type { Http } from '../http.ts'
 import { HttpSource } from '../http-source.ts'
 import { MANIFEST, parseManifest } from '../manifest-text.ts'
-import type { ChunkRequest, ModelSource } from '../model-source.ts'
+import type { ChunkRequest, UnprovenSource } from '../model-source.ts'
 import type { RetryPolicy } from '../retry.ts'
 import { RETRY_POLICY } from '../retry.ts'
 import { apiListing } from './api-listing.ts'
@@ -26,7 +26,7 @@ export interface HubSourceOptions {
  * A repository of the Hugging Face hub, or of a server that is laid out like it. Its manifest is made from what the hub lists, or is its own where it holds a
  * model folder of ours; all files then come from one commit.
  */
-export class HubSource implements ModelSource {
+export class HubSource implements UnprovenSource {
   readonly address: string
   readonly origin = 'network'
   readonly #model: HubModel
