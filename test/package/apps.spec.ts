@@ -1,8 +1,17 @@
-import { createServer } from 'vite'
+import { build, createServer } from 'vite'
 import { BUNDLERS } from './bundlers.ts'
 import { APP, pageWith } from './consumer.ts'
 import { TEXT, THREADED_KERNELS, WORKER, expect, test } from './fixtures.ts'
 import { generate, served } from './served.ts'
+
+const OWN_WORKER = `import { startWorker } from 'tabserve/worker'
+startWorker({ functions: { shout: (text) => text.toUpperCase() } })
+`
+
+const OWN_APP = `import { createClient } from 'tabserve'
+const worker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })
+window.tabserve = { createClient: (options) => createClient({ ...options, worker }) }
+`
 
 test.describe('an app', () => {
   for (const [name, bundle] of Object.entries(BUNDLERS))
@@ -33,6 +42,32 @@ test.describe('an app', () => {
         await server.close()
       }
     })
+
+  test('with a worker file of its own generates text on threads, and runs its function there', async ({
+    consumer,
+    page,
+  }) => {
+    await consumer.write('own/worker.js', OWN_WORKER)
+    await consumer.write('own/main.js', OWN_APP)
+    await consumer.write('own/index.html', pageWith('./main.js'))
+    await consumer.addModel('own/public')
+    const root = consumer.path('own')
+    await build({ root, configFile: false, logLevel: 'warn', worker: { format: 'es' } })
+    const server = await served({ root: consumer.path('own/dist') })
+    try {
+      await page.goto(server.url)
+      expect(await generate(page, { threads: 2 })).toEqual({ text: TEXT, runner: 'kernels', threads: 2 })
+      const said = await page.evaluate(async () => {
+        const client = await window.tabserve.createClient()
+        const nodes = { said: { function: 'shout', input: 'input' } }
+        const pipeline = await client.pipeline({ name: 'shouting', nodes, output: 'said' })
+        return pipeline.run('hear me')
+      })
+      expect(said).toBe('HEAR ME')
+    } finally {
+      await server.close()
+    }
+  })
 
   test('that Vite serves while it is written generates text', async ({ consumer, page }) => {
     await consumer.write('dev/main.js', APP)

@@ -67,7 +67,14 @@ test.describe('the archive', () => {
   test('costs nothing where nothing of it is used', async ({ consumer }) => {
     const bundled = async (text: string) => {
       const stdin = { contents: text, resolveDir: consumer.folder }
-      const { outputFiles } = await build({ stdin, bundle: true, format: 'esm', minify: true, write: false })
+      const { outputFiles } = await build({
+        stdin,
+        bundle: true,
+        format: 'esm',
+        minify: true,
+        write: false,
+        logLevel: 'error',
+      })
       return outputFiles[0]?.contents.byteLength ?? 0
     }
     expect(
@@ -87,9 +94,15 @@ import { prometheusText } from 'tabserve/prometheus'
 import { LanguageModel } from 'tabserve/prompt-api'
 import { isolatePages, serveFromPages } from 'tabserve/service-worker'
 import type { WorkerScope } from 'tabserve/service-worker'
-import 'tabserve/worker'
+import { startWorker } from 'tabserve/worker'
+import type { Handler, Tensors } from 'tabserve/worker'
+import 'tabserve/worker-file'
 import 'tabserve/broker'
 import type * as global from 'tabserve/global'
+
+export function worker(own: Handler<Float32Array, Tensors>): void {
+  startWorker({ handlers: { own: () => own } })
+}
 
 export async function app(options: Partial<ClientOptions>, scope: WorkerScope): Promise<GenerationResult> {
   const isolated: boolean = await isolatePage('/tabserve.isolation-worker.js')

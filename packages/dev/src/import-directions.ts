@@ -7,7 +7,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['protocol'],
   kernels: [],
   runtime: ['engine', 'kernels', 'kernels/assets', 'protocol'],
-  worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
+  worker: ['runtime', 'runtime/extensions', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
   cli: ['convert', 'convert/cli', 'dev/serve', 'protocol', 'runtime/onnx-graph'],

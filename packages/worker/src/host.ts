@@ -1,5 +1,6 @@
 import { expose } from 'comlink'
-import type { ModelRepository, SavedSessions, WorkerExtensions } from '@tabserve/runtime'
+import type { ModelRepository, SavedSessions } from '@tabserve/runtime'
+import type { WorkerExtensions } from '@tabserve/runtime/extensions'
 import type { EngineApi } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import { servesAsHelper } from '@tabserve/runtime'

@@ -11,7 +11,7 @@ export interface WorkerExtensions {
   /** Hooks of batching, by the names that loads say in `batching.canBatch`. */
   readonly batchHooks?: Readonly<Record<string, CanBatch>>
   /**
-   * A transformers.js of the page's own, such as `() => import('@xenova/transformers')`, in place of the one that comes with tabserve and is fetched from
+   * Imports a transformers.js of the page's own, the module `@xenova/transformers`, in place of the one that comes with tabserve and is fetched from
    * `assets.transformers`.
    */
   readonly transformers?: () => Promise<object>
