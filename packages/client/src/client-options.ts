@@ -147,6 +147,8 @@ function absoluteAssets({
   webgpu,
   kernels,
   grammar,
+  converter,
+  transformers,
 }: WorkerConfig['assets']): WorkerConfig['assets'] {
   const absolute = (address: string) => new URL(address, location.href).href
   return {
@@ -157,6 +159,8 @@ function absoluteAssets({
       asyncify: { mjs: absolute(webgpu.asyncify.mjs), wasm: absolute(webgpu.asyncify.wasm) },
     },
     grammar: absolute(grammar),
+    converter: absolute(converter),
+    transformers: absolute(transformers),
     kernels: {
       plain: absolute(kernels.plain),
       relaxed: absolute(kernels.relaxed),

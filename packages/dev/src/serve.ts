@@ -12,6 +12,10 @@ export interface ServeOptions {
   readonly port?: number
   /** Sends the headers that make pages cross-origin isolated, which threads need. Default true. */
   readonly isolated?: boolean
+  /** Sent with every answer, in place of ours of the same name; names in small letters. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Hears of every request: its method, and its path as it was sent. */
+  readonly onRequest?: (method: string, path: string) => void
 }
 
 export interface StaticServer {
@@ -44,9 +48,13 @@ export async function serve({
   root,
   port = DEFAULT_PORT,
   isolated = true,
+  headers: own = {},
+  onRequest = () => {},
 }: ServeOptions): Promise<StaticServer> {
+  const headers = { ...(isolated ? ISOLATION : {}), 'cache-control': 'no-cache', ...own }
   const server = createServer((request, response) => {
-    answer(root, isolated, request, response).catch((error: unknown) => {
+    onRequest(request.method ?? '', request.url ?? '')
+    answer(root, headers, request, response).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : new Error(String(error)))
     })
   })
@@ -76,13 +84,12 @@ export async function serve({
 
 async function answer(
   root: string,
-  isolated: boolean,
+  headers: Readonly<Record<string, string>>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const path = pathOf(root, request.url ?? '/')
   const found = path === undefined ? undefined : await fileAt(path)
-  const headers = { ...(isolated ? ISOLATION : {}), 'cache-control': 'no-cache' }
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return void response.writeHead(405, { ...headers, allow: 'GET, HEAD' }).end()
   if (found === 'folder') {

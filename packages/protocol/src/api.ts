@@ -109,6 +109,10 @@ export interface WorkerAssets {
   readonly kernels: Readonly<Record<'plain' | 'relaxed' | 'plain-threads' | 'relaxed-threads', string>>
   /** XGrammar, `lib/index.js` of `@mlc-ai/web-xgrammar`; fetched by the first request with `structuredOutputs`. */
   readonly grammar: string
+  /** The converter of checkpoints, `tabserve.convert.js`; fetched by the first `models.convert`. */
+  readonly converter: string
+  /** transformers.js without its engine, `tabserve.transformers.js`; fetched by the first model whose task or pipeline needs it. */
+  readonly transformers: string
 }
 
 export interface LoadRequest extends ServingOptions, OneShotOptions {

@@ -1,2 +1,2 @@
-export { serveFromPages, startServiceWorker } from '@tabserve/client/service-worker'
-export type { ServiceWorkerOptions, WorkerScope } from '@tabserve/client/service-worker'
+export { isolatePages, serveFromPages, startServiceWorker } from '@tabserve/client/service-worker'
+export type { IsolationPolicy, ServiceWorkerOptions, WorkerScope } from '@tabserve/client/service-worker'

@@ -150,6 +150,11 @@ export class Device {
     return this.#verdicts
   }
 
+  /** Address of transformers.js. */
+  get transformersScript(): string {
+    return this.#assets.transformers
+  }
+
   /** Address of XGrammar. */
   get grammarScript(): string {
     return this.#assets.grammar

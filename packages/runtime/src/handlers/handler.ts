@@ -36,17 +36,20 @@ export interface MultiPassContext extends HandlerContext {
 
 export type AnyHandler = Handler<unknown, unknown> | MultiPass<unknown, unknown>
 
-/**
- * Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`.
- * @param openGraph a session of a further graph, as libraries bring small ones along; it lives as long as the worker.
- */
+/** Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`. */
 export type HandlerFactory = (
   files: ModelFiles,
   manifest: Manifest,
-  openGraph: OpenGraph,
+  host: HandlerHost,
 ) => Promise<AnyHandler> | AnyHandler
 
-export type OpenGraph = (graph: Uint8Array) => Promise<(inputs: Tensors) => Promise<Tensors>>
+/** What a handler may have of the worker that it runs in. */
+export interface HandlerHost {
+  /** A session of a further graph, as libraries bring small ones along; it lives as long as the worker. */
+  openGraph(graph: Uint8Array): Promise<(inputs: Tensors) => Promise<Tensors>>
+  /** transformers.js, fetched with the first call. Throws `network`. */
+  importTransformers(): Promise<object>
+}
 
 /** Handlers by the name that a manifest's or a load's `handler` says. */
 export type Handlers = Readonly<Record<string, HandlerFactory>>

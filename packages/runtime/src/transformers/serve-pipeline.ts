@@ -17,10 +17,10 @@ export interface PipelineOptions {
  * sessions, one request after the other. An input is the pipeline's first argument, or `{ args }` where it takes several; parameters are its options.
  */
 export function transformersPipeline(task: string, { dtype = 'fp32' }: PipelineOptions = {}): HandlerFactory {
-  return async (files, manifest, openGraph) => {
-    const model = TaskModel.of(files, manifest)
-    const door = await openTransformers()
-    door.runtime.openWith(openGraph)
+  return async (files, manifest, host) => {
+    const model = TaskModel.of(files, manifest, host)
+    const door = await openTransformers(host)
+    door.runtime.openWith(host.openGraph)
     const passes = new CurrentPasses()
     const tickets = await ticketsOf(model, door, passes)
     const name = door.shelf.add((path) => {
