@@ -18,7 +18,10 @@ export interface CodeBlock {
 /** README and guides: their addresses from the root, and their texts. */
 export function pages(): ReadonlyMap<string, string> {
   const guides = readdirSync(GUIDES).map((name) => join(GUIDES, name))
-  const all = [...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md'].map((name) => join(ROOT, name)), ...guides]
+  const all = [
+    ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md'].map((name) => join(ROOT, name)),
+    ...guides,
+  ]
   return new Map(all.map((path) => [relative(ROOT, path).replaceAll('\\', '/'), readFileSync(path, 'utf8')]))
 }
 

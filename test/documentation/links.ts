@@ -21,7 +21,14 @@ export function brokenLinks(page: string, all: ReadonlyMap<string, string>): str
 /** The names by which GitHub and TypeDoc link to headings. */
 function headings(text: string): ReadonlySet<string> {
   const titles = [...withoutCode(text).matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => title)
-  return new Set(titles.map((title) => title.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').replaceAll(' ', '-')))
+  return new Set(
+    titles.map((title) =>
+      title
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
 }
 
 function withoutCode(text: string): string {

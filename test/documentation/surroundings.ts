@@ -6,7 +6,6 @@ declare global {
   const model: ModelInfo
   const messages: ChatMessage[]
   const tools: ToolDefinition[]
-  const prompt: string
   const documents: string[]
   const userId: string
   const schema: object

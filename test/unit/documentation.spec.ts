@@ -46,23 +46,32 @@ function problemsOf(blocks: readonly CodeBlock[]): string[] {
   try {
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')
     for (const [index, { code, note }] of blocks.entries())
-      writeFileSync(join(folder, `block-${index}.ts`), `${PREFIXES[note ?? ''] ?? ''}${code}\nexport {}\n`)
+      writeFileSync(join(folder, `block-${index}.ts`), `${prefixOf(note, code)}${code}\nexport {}\n`)
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(configOf()))
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-    const { stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', folder, '--pretty', 'false'], { encoding: 'utf8', cwd: folder })
+    const { stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', folder, '--pretty', 'false'], {
+      encoding: 'utf8',
+      cwd: folder,
+    })
     const lines = `${stdout}${stderr}`.split('\n').filter((line) => /^\S/.test(line))
-    return lines.map((line) => line.replace(/^block-(\d+)\.ts\((\d+)/, (_, index, at) => {
-      const { page, line: first } = blocks[Number(index)] as CodeBlock
-      return `${page}:${first + Number(at) - 1} (${at}`
-    }))
+    return lines.map((line) =>
+      line.replace(/^block-(\d+)\.ts\((\d+)/, (_, index, at) => {
+        const { page, line: first } = blocks[Number(index)] as CodeBlock
+        return `${page}:${first + Number(at) - 1} (${at}`
+      }),
+    )
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-/** On one line with the code's first, so that line numbers are right. TypeScript takes `self` for a page's. */
-const PREFIXES: Readonly<Record<string, string>> = {
-  'in a service worker': "declare const self: import('tabserve/service-worker').WorkerScope; ",
+/** On one line with the code's first, so that line numbers are right. TypeScript takes `self` and `prompt` for a page's. */
+function prefixOf(note: string | undefined, code: string): string {
+  const scope =
+    note === 'in a service worker'
+      ? "declare const self: import('tabserve/service-worker').WorkerScope; "
+      : ''
+  return scope + (/\bconst prompt\b/.test(code) ? '' : 'declare const prompt: string; ')
 }
 
 function configOf(): object {
