@@ -10,7 +10,7 @@ const PEERS: Readonly<Record<string, readonly string[]>> = {
   '@mlc-ai/web-llm': ['lib/index.js'],
   '@huggingface/transformers': ['dist/transformers.web.min.js'],
   'onnxruntime-web': ['dist/ort-wasm-simd-threaded.asyncify.wasm'],
-  '@wllama/wllama': ['esm/index.min.js', 'esm/wasm/wllama.wasm', 'esm/single-thread/wllama.wasm'],
+  '@wllama/wllama': ['esm/index.min.js', 'esm/wasm/wllama.wasm'],
 }
 
 /** `npm run peer-sizes`: the same files of other engines, as npm has them now. Needs the registry. */
