@@ -9,10 +9,12 @@ import { withoutSecondEngine } from './packages/dev/src/package/without-second-e
 
 const ROOT = import.meta.dirname
 const SITE = join(ROOT, 'dist')
+/** What `npm run docs` has made, if it has. */
+const DOCS = join(ROOT, 'packages/docs/dist')
 
 /**
  * `vite build` makes the package's bundles, and of them the demo site in `dist/`: the pages of `demo/`, which take `tabserve` as any app does, the
- * bundled models, and `tabserve.global.js` with what it fetches beside it. `vite build --mode test` adds the page that browser tests and benchmarks drive.
+ * bundled models, and `tabserve.global.js` with what it fetches beside it; the documentation where it was built. `vite build --mode test` adds the page that browser tests and benchmarks drive.
  */
 export default defineConfig(({ mode }): UserConfig => ({
   ...shared,
@@ -27,11 +29,13 @@ export default defineConfig(({ mode }): UserConfig => ({
   },
   plugins: [
     { name: 'tabserve-package', buildStart: buildBundles },
+    { name: 'tabserve-docs', transformIndexHtml: linkToDocs },
     afterBuild('static-files', async () => {
       await cp(join(PACKAGE, 'assets'), SITE, { recursive: true })
       await cp(join(ROOT, 'demo/script-tag'), join(SITE, 'script-tag'), { recursive: true })
       const models = join(ROOT, 'models/stories')
       if (existsSync(models)) await cp(models, join(SITE, 'models/stories'), { recursive: true })
+      if (existsSync(DOCS)) await cp(DOCS, join(SITE, 'docs'), { recursive: true })
     }),
     afterBuild('notebook', async () => void (await build(notebook))),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
@@ -119,6 +123,10 @@ const notebook: InlineConfig = {
 
 function pagesOf(...pages: string[]): string[] {
   return pages.map((page) => join(ROOT, 'demo', page)).filter((page) => existsSync(page))
+}
+
+function linkToDocs(html: string): string {
+  return html.replace('<!-- documentation -->', existsSync(DOCS) ? '<a href="./docs/">Documentation</a>' : '')
 }
 
 function afterBuild(name: string, closeBundle: () => Promise<void>): Plugin {

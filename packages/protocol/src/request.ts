@@ -60,7 +60,7 @@ export interface ResumedAnswer {
  * context ends it before. What cannot be held to is refused with `bad_request`.
  */
 export interface StructuredOutputs {
-  /** A JSON schema, its JSON on one line. Which part of JSON schema: README, "Structured outputs". */
+  /** A JSON schema, its JSON on one line. Which part of JSON schema: the guide "Generating", "Structured outputs". */
   readonly json?: object | true
   /** Any JSON object. */
   readonly jsonObject?: true

@@ -36,7 +36,7 @@ export interface ToolCallDelta {
   readonly arguments: string
 }
 
-/** How a family of models writes its calls. README, "Tools", says which is which. */
+/** How a family of models writes its calls. The guide "Generating", "Tools", says which is which. */
 export type ToolParserName = (typeof TOOL_PARSERS)[number]
 
 export const TOOL_PARSERS = [
