@@ -15,6 +15,7 @@ import { refuse } from './unknown-options.ts'
 /** Longer than the slowest step of a model that fits the CPU. */
 const HANG_TIMEOUT_MS = 20_000
 
+/** How a client is made. `createClient` of `tabserve` fills in `worker`, `broker` and `assets`; everything else is optional. */
 export interface ClientOptions {
   /** Makes a worker. Called at once, for every replica, and for a replica whose worker died. */
   readonly worker: () => Worker

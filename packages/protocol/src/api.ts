@@ -58,9 +58,11 @@ export interface Pulse {
   readonly progress: number
 }
 
+/** A value or an error, as it crosses a worker. */
 export type Answer<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError }
 
+/** What a worker must know before it can load anything. */
 export interface WorkerConfig {
   /** Absolute URLs. */
   readonly assets: WorkerAssets
@@ -174,10 +176,13 @@ export interface ServingOptions {
   readonly toolParser?: ToolParserName
 }
 
+/** What computes a model; see `LoadRequest.runner`. */
 export type RunnerName = 'kernels' | 'heap' | 'public' | 'webgpu'
 
+/** Where a model computes: the CPU, or the GPU. */
 export type DeviceName = 'wasm' | 'webgpu'
 
+/** How keys and values are kept; `int8` with one factor a head and position. */
 export type KvType = 'float32' | 'float16' | 'int8'
 
 /** A model that answers requests, and how it really runs. */
@@ -230,6 +235,7 @@ export interface LoadReport {
   readonly notStored?: StorageWarning
 }
 
+/** Cores, threads and isolation, as a worker found them. */
 export interface DeviceReport {
   readonly crossOriginIsolated: boolean
   readonly cores: number

@@ -51,6 +51,7 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly resume?: readonly ResumedAnswer[]
 }
 
+/** What one answer had said. */
 export interface ResumedAnswer {
   readonly tokens: readonly number[]
 }

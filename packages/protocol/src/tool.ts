@@ -39,6 +39,7 @@ export interface ToolCallDelta {
 /** How a family of models writes its calls. The guide "Generating", "Tools", says which is which. */
 export type ToolParserName = (typeof TOOL_PARSERS)[number]
 
+/** Every family whose calls can be read. */
 export const TOOL_PARSERS = [
   'hermes',
   'qwen3-coder',

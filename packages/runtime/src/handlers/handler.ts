@@ -15,6 +15,7 @@ export interface Handler<Input, Output> {
   postprocess(outputs: Tensors, context: HandlerContext): Output | Promise<Output>
 }
 
+/** What a handler knows of the request whose item it has. */
 export interface HandlerContext {
   /** The request's own. */
   readonly parameters: Readonly<Record<string, unknown>>
@@ -26,14 +27,17 @@ export interface HandlerContext {
 
 /** Models whose work is not one pass (encoder and decoder, a loop) run passes themselves, on sessions that the runtime opens from the store. */
 export interface MultiPass<Input, Output> {
+  /** All passes of one item. Throws `EngineError` `bad_request` for what it cannot read: only this item fails. */
   run(input: Input, context: MultiPassContext): Promise<Output>
 }
 
+/** The same, and the graphs of the model. */
 export interface MultiPassContext extends HandlerContext {
   /** One pass. @param session `main`, the manifest's `graph`, or a name in its `graphs`. Throws as `infer` does. */
   run(session: string, inputs: Tensors): Promise<Tensors>
 }
 
+/** A handler of either kind, whatever it takes and gives. */
 export type AnyHandler = Handler<unknown, unknown> | MultiPass<unknown, unknown>
 
 /** Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`. */
@@ -61,6 +65,7 @@ export type InputOf<Made> =
     : Made extends MultiPass<infer Input, unknown>
       ? Input
       : never
+/** What a handler gives. */
 export type OutputOf<Made> =
   Made extends Handler<never, infer Output>
     ? Output

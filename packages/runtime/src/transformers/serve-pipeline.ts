@@ -7,6 +7,7 @@ import { openTransformers } from './door.ts'
 import { pictureOf } from './picture.ts'
 import { plainOf } from './plain.ts'
 
+/** What a pipeline of transformers.js is made with. */
 export interface PipelineOptions {
   /** As transformers.js has it; it says which ONNX files it asks for. Default `fp32`: `onnx/model.onnx`. */
   readonly dtype?: string | Readonly<Record<string, string>>

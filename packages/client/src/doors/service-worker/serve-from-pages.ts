@@ -3,6 +3,7 @@ import { firstOffer, forward } from './forward.ts'
 import type { ForwardedRequest } from './wire.ts'
 import type { FetchEvent, WorkerScope } from './worker-scope.ts'
 
+/** Which requests a service worker hands to pages. */
 export interface ServiceWorkerOptions {
   /** Path below which the routes lie. With a slash at its end. Default `/`: `/v1/…`, `/v2/…` and `/metrics`. */
   readonly base?: string

@@ -6,8 +6,10 @@ export interface WorkerScope {
   }
   readonly location: { readonly origin: string; readonly href: string }
   readonly navigator: { readonly locks: LockManager; readonly userAgentData?: BrowserFacts }
+  /** Events of the scope that are used here. */
   addEventListener(type: 'fetch', listener: (event: FetchEvent) => void): void
   addEventListener(type: 'install' | 'activate', listener: (event: LifeEvent) => void): void
+  /** Takes the place of the version before at once. */
   skipWaiting(): Promise<void>
 }
 
