@@ -1,3 +1,9 @@
+/**
+ * What a page imports: `createClient`, and the types of everything that a client takes and gives.
+ *
+ * @module tabserve
+ */
+
 import { Client } from '@tabserve/client'
 import type { ClientOptions } from '@tabserve/client'
 import { assets, workerScript } from './assets.ts'
