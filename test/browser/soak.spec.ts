@@ -8,6 +8,7 @@ test('24 people in two tabs lose nothing and leave nothing behind, though a work
 }) => {
   const { problems, visits } = await soak({
     seconds: 6,
+    heaps: 'page',
     log: () => {},
     async openPage() {
       const page = await context.newPage()

@@ -8,7 +8,7 @@ export const soak: Suite = {
   about:
     '24 people for ten minutes; a worker dies, the model sleeps, a tab closes; fails if anything is lost or grows',
   async run({ openPage, log }) {
-    const report = await runSoak({ seconds: SECONDS, openPage, log })
+    const report = await runSoak({ seconds: SECONDS, heaps: 'page and workers', openPage, log })
     const { visits, before, after, longestTaskMs, problems } = report
     if (problems.length > 0) throw new Error(['The soak has failed:', ...problems.slice(0, 20)].join('\n'))
     const figure = (what: string, metric: string, value: number, unit: string): Figure => ({

@@ -4,6 +4,8 @@ import { beginUsers } from './users.ts'
 
 export interface SoakOptions {
   readonly seconds: number
+  /** Whose heaps are measured: with the workers' it takes up to 20 s, twice. */
+  readonly heaps: 'page' | 'page and workers'
   /** A page with `window.tabserve`; all in one browser. */
   openPage(): Promise<Page>
   log(text: string): void
@@ -11,7 +13,7 @@ export interface SoakOptions {
 
 /** What must be afterwards as it was before. */
 interface Footprint {
-  /** Page and workers, wasm included. */
+  /** The page's; with the workers' wasm included, where they are measured. */
   readonly heapBytes: number
   readonly storedBytes: number
   readonly locks: number
@@ -40,13 +42,13 @@ const NUM_GUESTS = 8
 const MOST_GROWTH_BYTES = 24 * 2 ** 20
 
 /** People in two tabs that share an engine, whose worker is killed, whose model sleeps, and one of whose tabs closes, all in the middle. */
-export async function soak({ seconds, openPage, log }: SoakOptions): Promise<SoakReport> {
+export async function soak({ seconds, heaps, openPage, log }: SoakOptions): Promise<SoakReport> {
   const problems: string[] = []
   const host = await open(openPage, problems)
   await host.evaluate((url) => window.client.load(url, { maxWaiting: 256 }), MODEL)
   await visitBy(host, 0, 0, 1)
   await visitBy(host, NUM_USERS, 2, 2) // what grows once has grown: KV, code, the grammar's worker
-  const before = await footprint(host)
+  const before = await footprint(host, heaps)
   const guest = await open(openPage, problems)
   const alone = await host.evaluate(() => window.alone)
   await guest.evaluate((alone) => void (window.alone = alone), alone)
@@ -67,7 +69,7 @@ export async function soak({ seconds, openPage, log }: SoakOptions): Promise<Soa
   const guests = await guest.evaluate(() => window.visit)
   await guest.close()
   await host.evaluate(() => window.visitors)
-  const after = await footprint(host)
+  const after = await footprint(host, heaps)
   const { visit, restarts, longestTaskMs } = await host.evaluate(async () => ({
     visit: window.visit,
     restarts: (await window.client.health()).models[0]?.replicas[0]?.restarts ?? 0,
@@ -130,16 +132,13 @@ async function visitBy(page: Page, numUsers: number, seconds: number, seed: numb
   await page.evaluate(() => window.visitors)
 }
 
-async function footprint(page: Page): Promise<Footprint> {
-  return page.evaluate(async (id) => {
-    const measure = performance as Performance & {
-      measureUserAgentSpecificMemory?: () => Promise<{ bytes: number }>
-    }
-    await new Promise((resolve) => setTimeout(resolve, 200)) // last words cross threads
+async function footprint(page: Page, heaps: SoakOptions['heaps']): Promise<Footprint> {
+  await page.waitForTimeout(200) // last words cross threads
+  const heapBytes = heaps === 'page' ? await pageHeap(page) : await allHeaps(page)
+  const rest = await page.evaluate(async (id) => {
     const { held = [], pending = [] } = await navigator.locks.query()
     const stats = await window.client.stats(id)
     return {
-      heapBytes: (await measure.measureUserAgentSpecificMemory?.())?.bytes ?? NaN,
       storedBytes: (await window.client.models.storage()).usedBytes,
       locks: held.length + pending.length,
       busy: stats.running + stats.waiting,
@@ -147,6 +146,24 @@ async function footprint(page: Page): Promise<Footprint> {
       kvBytes: stats.kvBytes,
     }
   }, ID)
+  return { heapBytes, ...rest }
+}
+
+async function pageHeap(page: Page): Promise<number> {
+  const cdp = await page.context().newCDPSession(page)
+  await cdp.send('HeapProfiler.collectGarbage')
+  const { usedSize } = await cdp.send('Runtime.getHeapUsage')
+  await cdp.detach()
+  return usedSize
+}
+
+function allHeaps(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    const measure = performance as Performance & {
+      measureUserAgentSpecificMemory?: () => Promise<{ bytes: number }>
+    }
+    return (await measure.measureUserAgentSpecificMemory?.())?.bytes ?? NaN
+  })
 }
 
 function unended({ asked, ended, ends }: Visit): string[] {
