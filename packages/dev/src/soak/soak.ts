@@ -99,7 +99,7 @@ async function open(openPage: () => Promise<Page>, problems: string[]): Promise<
     const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
     const workers: Worker[] = []
     window.kill = () => workers[0]?.postMessage('die')
-    window.visit = { asked: {}, ended: 0, numTokens: 0, problems: [], ends: {} }
+    window.visit = { asked: {}, ended: 0, numTokens: 0, numCut: 0, problems: [], ends: {} }
     window.longestTaskMs = 0
     new PerformanceObserver((list) => {
       for (const { duration } of list.getEntries())

@@ -14,6 +14,8 @@ export interface Visit {
   readonly asked: Record<string, number>
   ended: number
   numTokens: number
+  /** Saves and restores that the killed worker took along. */
+  numCut: number
   /** Texts that were other than alone, and errors that nobody brought about. */
   readonly problems: string[]
   /** How often the page has told of the end of a request, by its id. */
@@ -77,14 +79,21 @@ export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): vo
   let numSaved = 0
   const saved = async (prompt: string) => {
     const name = `soak ${seed} ${numSaved++}`
-    const first = await client.session({ model, temperature: 0, ignoreEos: true })
-    await talk(prompt, first, [prompt])
-    await first.save(name)
-    first.destroy()
-    const second = await client.sessions.restore(name)
-    await talk(`${prompt}, restored`, second, TURNS)
-    second.destroy()
-    await client.sessions.delete(name)
+    try {
+      const first = await client.session({ model, temperature: 0, ignoreEos: true })
+      await talk(prompt, first, [prompt])
+      await first.save(name)
+      first.destroy()
+      const second = await client.sessions.restore(name)
+      await talk(`${prompt}, restored`, second, TURNS)
+      second.destroy()
+    } catch (error) {
+      // A save or a restore is not a request: one that its worker takes along says so, and is asked again by who wants to.
+      if ((error as { code?: string }).code !== 'engine_lost') throw error
+      visit.numCut++
+    } finally {
+      await client.sessions.delete(name)
+    }
   }
   const aborted = async (prompt: string) => {
     const abort = new AbortController()
