@@ -71,28 +71,41 @@ export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): vo
     for (const turn of turns) text += turn + (await session.generate(turn, { maxTokens: 12 })).text
     compare(`${prompt}, ${turns.length} turns from ${turns[0]}`, text, true)
   }
-  const conversation = async (prompt: string) => {
-    const session = await client.session({ model, temperature: 0, ignoreEos: true })
-    await talk(prompt, session, [prompt, ...TURNS])
-    session.destroy()
+  const isLost = (error: unknown) => (error as { code?: string }).code === 'engine_lost'
+  // What is no request, as a save, is not asked again when its worker dies: it says so, and whoever wants to asks again.
+  const cut = (error: unknown) => {
+    if (!isLost(error)) throw error
+    visit.numCut++
   }
+  const forget = (name: string): Promise<void> =>
+    client.sessions.delete(name).catch((error: unknown) => {
+      if (!isLost(error)) throw error
+      return forget(name)
+    })
+  const inSession = async (opening: Promise<Session>, use: (session: Session) => Promise<void>) => {
+    const session = await opening
+    try {
+      await use(session)
+    } finally {
+      session.destroy()
+    }
+  }
+  const open = () => client.session({ model, temperature: 0, ignoreEos: true })
+  const conversation = (prompt: string) =>
+    inSession(open(), (session) => talk(prompt, session, [prompt, ...TURNS])).catch(cut)
   let numSaved = 0
   const saved = async (prompt: string) => {
     const name = `soak ${seed} ${numSaved++}`
     try {
-      const first = await client.session({ model, temperature: 0, ignoreEos: true })
-      await talk(prompt, first, [prompt])
-      await first.save(name)
-      first.destroy()
-      const second = await client.sessions.restore(name)
-      await talk(`${prompt}, restored`, second, TURNS)
-      second.destroy()
+      await inSession(open(), async (session) => {
+        await talk(prompt, session, [prompt])
+        await session.save(name)
+      })
+      await inSession(client.sessions.restore(name), (session) => talk(`${prompt}, restored`, session, TURNS))
     } catch (error) {
-      // A save or a restore is not a request: one that its worker takes along says so, and is asked again by who wants to.
-      if ((error as { code?: string }).code !== 'engine_lost') throw error
-      visit.numCut++
+      cut(error)
     } finally {
-      await client.sessions.delete(name)
+      await forget(name)
     }
   }
   const aborted = async (prompt: string) => {
