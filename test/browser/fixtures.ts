@@ -4,6 +4,7 @@ import type { BrowserContext, Page } from 'playwright/test'
 import { test as base } from 'playwright/test'
 import { SOFTWARE_GPU, launchPersistent } from '../../packages/dev/src/launch-browser.ts'
 import { serve } from '../../packages/dev/src/serve.ts'
+import { KeptBrowser } from './kept-browser.ts'
 
 export { expect } from 'playwright/test'
 
@@ -34,7 +35,7 @@ declare global {
 }
 
 interface Fixtures {
-  /** A page of the site with `window.tabserve`, in a browser whose storage lasts as long as the test. */
+  /** A page of the site with `window.tabserve`, in a browser whose storage, routes and offline switch last as long as the test. */
   readonly page: Page
   readonly context: BrowserContext
   /** A page with `window.harness`. */
@@ -46,9 +47,12 @@ interface Fixtures {
 interface Options {
   /** Gives the browser a GPU that is computed on the CPU. */
   readonly gpu: boolean
+  /** Starts a browser for this test alone: where memory is measured. */
+  readonly ownBrowser: boolean
 }
 
 interface WorkerFixtures {
+  readonly keptBrowser: KeptBrowser
   /** The built site, cross-origin isolated. */
   readonly site: { readonly url: string }
   /** The same without the headers. */
@@ -57,6 +61,15 @@ interface WorkerFixtures {
 
 export const test = base.extend<Fixtures & Options, WorkerFixtures>({
   gpu: [false, { option: true }],
+  ownBrowser: [false, { option: true }],
+  keptBrowser: [
+    async ({}, use) => {
+      const browser = new KeptBrowser()
+      await use(browser)
+      await browser.close()
+    },
+    { scope: 'worker' },
+  ],
   site: [
     async ({}, use) => {
       const server = await serve({ root: join(ROOT, 'dist'), port: 0 })
@@ -73,7 +86,11 @@ export const test = base.extend<Fixtures & Options, WorkerFixtures>({
     },
     { scope: 'worker' },
   ],
-  context: async ({ gpu }, use) => {
+  context: async ({ gpu, ownBrowser, keptBrowser }, use) => {
+    if (!gpu && !ownBrowser) {
+      await use(await keptBrowser.lend())
+      return keptBrowser.takeBack()
+    }
     const { context, close } = await launchPersistent(gpu ? [SOFTWARE_GPU] : [])
     await use(context)
     await close()

@@ -6,6 +6,7 @@ import { doors } from './doors.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
 import { sampling } from './sampling.ts'
+import { soak } from './soak.ts'
 import { tasks } from './tasks.ts'
 import { webgpu } from './webgpu.ts'
 import { weights } from './weights.ts'
@@ -19,6 +20,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   doors,
   kernels,
   sampling,
+  soak,
   tasks,
   webgpu,
   weights,
