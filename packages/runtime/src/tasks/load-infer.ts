@@ -29,7 +29,7 @@ const MAX_WAITING = 1000
 
 /** Loads any ONNX graph: its session, what it takes and gives, how requests go together, and its handler. */
 export const loadInfer: Task<InferManifest> = async (model, device, request, onProgress, extensions) => {
-  const { manifest, files } = model
+  const { manifest, files, observer } = model
   const { batching: ofLoad = {}, sequence = {}, responseCache } = request
   const choice = device.cpuChoice(checkedDevice(request))
   const maxWaiting =
@@ -83,6 +83,7 @@ export const loadInfer: Task<InferManifest> = async (model, device, request, onP
       },
       responses: await Responses.open(identityOf(manifest, handlerName), kept.maxBytes, store),
       keepsResponses: responseCache !== undefined,
+      observer,
     }),
     contextLength: 0,
     hasChatTemplate: false,
