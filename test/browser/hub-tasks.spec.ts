@@ -48,7 +48,10 @@ for (const hasApi of [true, false])
           expect(value).toBeCloseTo(first.direct[index]?.[at] ?? NaN, 5)
       await page.reload()
       hub.requests.length = 0
-      expect((await embed()).vectors).toEqual(first.vectors)
+      const again = (await embed()).vectors
+      for (const [index, vector] of again.entries())
+        for (const [at, value] of vector.entries())
+          expect(value).toBeCloseTo(first.vectors[index]?.[at] ?? NaN, 5)
       expect(hub.requests).toEqual([])
     } finally {
       await hub.close()
@@ -72,7 +75,7 @@ test('pooling that sentence-transformers wrote counts; a classifier has its labe
           const own = await client.embed({ model: pooled, input: text })
           await client.load('/fixtures/tasks/embedder/')
           const cls = await client.embed({ model: 'embedder', input: text, pooling: 'cls' })
-          const labels = await client.classify({ model: sentiment, input: text })
+          const labels = await client.classify({ model: sentiment, input: text, topK: 2 })
           client.dispose()
           return { own: [...own.embedding], cls: [...cls.embedding], labels }
         },
