@@ -1,8 +1,10 @@
 import type { BatchingOptions, TensorSpec, Tensors } from '../../packages/protocol/src/index.ts'
-import type { CanBatch, OneShotOutput } from '../../packages/engine/src/index.ts'
+import type { CanBatch, Observer, OneShotOutput } from '../../packages/engine/src/index.ts'
 import {
+  NO_OBSERVER,
   OneShotCounters,
   OneShotEngine,
+  OneShotReporter,
   findLayout,
   resolveBatching,
 } from '../../packages/engine/src/index.ts'
@@ -24,6 +26,8 @@ export interface FakeGraphOptions {
   readonly canBatch?: CanBatch
   /** Its rows look at each other, as no list of operators tells. */
   readonly mixesRows?: boolean
+  /** Who hears of its runs. Default: nobody. */
+  readonly observer?: Observer
 }
 
 /** An engine over a graph that doubles what the mask shows and adds it up. It takes time on a clock that is turned by hand, and refuses what no runner may send. */
@@ -46,6 +50,7 @@ export class FakeGraph {
         breathe: () => Promise.resolve(),
         sleep: (ms) => new Promise((resolve) => clock.after(ms, resolve)),
         counters: this.counters,
+        reporter: new OneShotReporter(options.observer ?? NO_OBSERVER),
       },
       {
         batching,

@@ -82,6 +82,10 @@ test('after scripted requests on a fake clock every figure is exact', async () =
     inference_compute_input_duration_us: { '': 0 },
     inference_compute_infer_duration_us: { '': 120_000 },
     inference_compute_output_duration_us: { '': 0 },
+    cache_num_hits_per_model: {},
+    cache_num_misses_per_model: {},
+    cache_hit_duration_per_model: {},
+    cache_miss_duration_per_model: {},
   })
   expect(modelStatistics(INFO, engine.stats())).toMatchObject({
     last_inference: 110,

@@ -404,8 +404,16 @@ export class Client {
   #submit(request: Request, stickyKey: string | undefined, listener: Listener): () => void {
     const submit = (request: Request, listener: Listener) =>
       this.#control.submit(request, stickyKey, listener)
-    if (this.#telemetry === undefined || request.task !== 'generate') return submit(request, listener)
-    return this.#telemetry.submit(request, listener, submit)
+    if (this.#telemetry === undefined) return submit(request, listener)
+    return this.#telemetry.submit(request, listener, submit, (name) => this.#handlerOf(name))
+  }
+
+  /** The task of a loaded model; of an alias that of its first version. */
+  #handlerOf(name: string): string | undefined {
+    const [first] = Object.keys(this.#control.aliases().get(name)?.traffic ?? {})
+    const { directory } = this.#control
+    const info = directory.info(directory.resolve(first ?? name))
+    return info?.graph?.handler ?? (info?.manifest.task === 'infer' ? info.manifest.handler : undefined)
   }
 
   /** Ends the workers and frees everything; running requests end with `engine_lost`. With `share` the engine goes on in another tab, where there is one. */

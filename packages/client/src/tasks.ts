@@ -140,6 +140,8 @@ const COMMON: Readonly<Record<Exclude<keyof OneShotOptions<RunRequest>, 'input' 
   transfer: true,
   signal: true,
   stickyKey: true,
+  requestId: true,
+  traceparent: true,
 }
 
 function runOptions(options: Asked): Omit<OneShotOptions<RunRequest>, 'input'> {

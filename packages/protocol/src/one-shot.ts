@@ -1,3 +1,4 @@
+import type { OneShotWork } from './one-shot-event.ts'
 import type { TensorSpec, Tensors } from './tensor.ts'
 
 /** Asks a model once: tensors in and tensors out, or whatever its handler takes and gives. */
@@ -39,6 +40,10 @@ export interface OneShotParams {
   readonly transfer?: boolean
   /** Of a sequence's chunks: which sequence. Its state stays in the worker. */
   readonly sequence?: SequenceStep
+  /** What telemetry calls it. Default: random. */
+  readonly requestId?: string
+  /** W3C trace context of whoever asks; telemetry carries it on. */
+  readonly traceparent?: string
 }
 
 /** Which chunk of which sequence. */
@@ -63,6 +68,8 @@ export const INFER_OPTIONS: Readonly<Record<keyof InferRequest, true>> = {
   timeoutMs: true,
   cache: true,
   transfer: true,
+  requestId: true,
+  traceparent: true,
 }
 
 /** Every option of a run request; anything else is refused. The compiler checks that none is missing. */
@@ -76,6 +83,8 @@ export const RUN_OPTIONS: Readonly<Record<keyof RunRequest, true>> = {
   cache: true,
   transfer: true,
   sequence: true,
+  requestId: true,
+  traceparent: true,
 }
 
 /** The last word of a one-shot request that went well. */
@@ -89,6 +98,8 @@ export interface ResultEvent {
   /** Rows that were computed together, its own included; 0 from the cache. */
   readonly batchSize: number
   readonly isCached: boolean
+  /** Absent where no worker says it, as of pipelines. */
+  readonly work?: OneShotWork
 }
 
 /** Milliseconds, on the worker's clock. */
@@ -189,6 +200,9 @@ export interface OneShotStats {
   readonly infer: CountAndMs
   readonly postprocess: CountAndMs
   readonly total: CountAndMs
+  /** Looking for answers that were kept: those that were found, and those that were not, with the time to keep them then. */
+  readonly cacheHit: CountAndMs
+  readonly cacheMiss: CountAndMs
   readonly cache: ResponseCacheStats
   readonly sequences: { readonly open: number; readonly started: number; readonly expired: number }
 }

@@ -2,6 +2,7 @@ import type { DeviceName, KvType, LoadReport, RunnerName } from './api.ts'
 import type { DeviceChoice } from './device-choice.ts'
 import type { ErrorCode } from './error.ts'
 import type { ChoiceEnd, EngineWork, Usage } from './event.ts'
+import type { OneShotEvent } from './one-shot-event.ts'
 import type { ChatMessage } from './request.ts'
 import type { KvBlockStats, StepKind } from './stats.ts'
 import { textHash } from './text-hash.ts'
@@ -20,6 +21,7 @@ export type TelemetryEvent =
   | RequestTokensEvent
   | RequestPreemptedEvent
   | RequestEndEvent
+  | OneShotEvent
   | StepEvent
   | ModelLoadEvent
   | DeviceChoiceEvent
@@ -37,12 +39,12 @@ interface Timed {
 }
 
 /** Of one request. `id` is its `requestId`; of a shadow's copy, that and `~shadow`. */
-interface OfRequest extends Timed {
+export interface OfRequest extends Timed {
   readonly id: string
 }
 
 /** Told by a worker of one of its models, `name@version`. */
-interface OfModel extends Timed {
+export interface OfModel extends Timed {
   readonly worker: string
   readonly model: string
 }

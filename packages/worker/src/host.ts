@@ -80,12 +80,7 @@ export function startWorker(extensions: WorkerExtensions = {}): void {
       ),
     wake: (model) => answer('backend_failed', () => ready().wake(model)),
     submit: (request, port, id, isCancelled) =>
-      requests.open(
-        id,
-        port,
-        (emit) => ready().submit(request.task === 'generate' ? { requestId: id, ...request } : request, emit),
-        isCancelled,
-      ),
+      requests.open(id, port, (emit) => ready().submit({ requestId: id, ...request }, emit), isCancelled),
     cancel: async (id) => requests.cancel(id),
     putOff: async (id) => requests.putOff(id),
     observe: (worker, port, options) =>

@@ -105,7 +105,7 @@ export class Dispatcher {
     const shadow: Request =
       behind.task === 'generate'
         ? { ...behind, ...shadowId(behind), preempt: false }
-        : { ...behind, transfer: false }
+        : { ...behind, ...shadowId(behind), transfer: false }
     return this.#submitLocal(shadow, 'shadow', () => {})
   }
 
@@ -125,6 +125,6 @@ export class Dispatcher {
 }
 
 /** Telemetry tells it from the real one. */
-function shadowId({ requestId }: GenerateRequest): Pick<GenerateRequest, 'requestId'> {
+function shadowId({ requestId }: Request): Pick<Request, 'requestId'> {
   return requestId === undefined ? {} : { requestId: `${requestId}~shadow` }
 }

@@ -1,6 +1,6 @@
 import type { ModelStats } from '@tabserve/protocol'
 
-/** All forward passes of a model together. Milliseconds. */
+/** All forward passes of a model together; of one that is asked once a request what is done around them is its handler's. Milliseconds. */
 export interface BatchTotals {
   /** Forward passes. */
   readonly passes: number
@@ -11,7 +11,7 @@ export interface BatchTotals {
   readonly outputMs: number
 }
 
-export function batchTotals({ batches }: Pick<ModelStats, 'batches'>): BatchTotals {
+export function batchTotals({ batches, oneShot }: Pick<ModelStats, 'batches' | 'oneShot'>): BatchTotals {
   const totals = { passes: 0, rows: 0, inputMs: 0, inferMs: 0, outputMs: 0 }
   for (const [size, { count, inputMs, inferMs, outputMs }] of Object.entries(batches)) {
     totals.passes += count
@@ -20,5 +20,17 @@ export function batchTotals({ batches }: Pick<ModelStats, 'batches'>): BatchTota
     totals.inferMs += inferMs
     totals.outputMs += outputMs
   }
-  return totals
+  if (oneShot === undefined) return totals
+  // Also the runs of a handler of several passes and of a pipeline's models; of what rows are in them `batches` says what is known.
+  const rows = Object.entries(oneShot.batches).reduce(
+    (sum, [size, { count }]) => sum + Number(size) * count,
+    0,
+  )
+  return {
+    passes: oneShot.infer.count,
+    rows,
+    inputMs: oneShot.preprocess.ms,
+    inferMs: oneShot.infer.ms,
+    outputMs: oneShot.postprocess.ms,
+  }
 }

@@ -1,9 +1,10 @@
-import type { GenerateRequest, ObserverMessage, TelemetryEvent } from '@tabserve/protocol'
+import type { ObserverMessage, Request, TelemetryEvent } from '@tabserve/protocol'
 import { isSampled, timeMs } from '@tabserve/protocol'
 import type { Listener } from '../control/dispatcher.ts'
 import type { RolloutOptions } from '../control/rollout.ts'
 import type { Host } from '../hub/host.ts'
 import { handOver } from '../hub/link.ts'
+import { OneShotTelemetry } from './one-shot-telemetry.ts'
 import { RequestTelemetry } from './request-telemetry.ts'
 import type { CheckedTelemetry, TelemetryHook } from './telemetry-options.ts'
 import { userTiming } from './user-timing.ts'
@@ -40,17 +41,29 @@ export class Telemetry {
     }
   }
 
-  /** Submits a request under its id and tells what becomes of it. Throws what `submit` throws. */
+  /**
+   * Submits a request under its id and tells what becomes of it. Throws what `submit` throws.
+   * @param handlerOf a model's task, where the page knows it.
+   */
   submit(
-    request: GenerateRequest,
+    request: Request,
     listener: Listener,
-    submit: (request: GenerateRequest, listener: Listener) => () => void,
+    submit: (request: Request, listener: Listener) => () => void,
+    handlerOf: (model: string) => string | undefined = () => undefined,
   ): () => void {
     const id = request.requestId ?? randomId()
-    const named = { ...request, requestId: id }
+    const named: Request = { ...request, requestId: id }
     if (!isSampled(id, this.#options.sample)) return submit(named, listener)
     const tell = (event: TelemetryEvent) => this.#tell(event)
-    const told = new RequestTelemetry(named, id, listener, this.#options.content, tell)
+    const tellsContent = this.#options.content
+    const told =
+      named.task === 'generate'
+        ? new RequestTelemetry(named, id, listener, tellsContent, tell)
+        : new OneShotTelemetry(
+            { id, request: named, handler: handlerOf(named.model), tellsContent },
+            listener,
+            tell,
+          )
     try {
       return submit(named, told.listener)
     } catch (error) {

@@ -1,4 +1,5 @@
-import type { RequestEndEvent, StepEvent } from '@tabserve/protocol'
+import type { InferEndEvent, RequestEndEvent, StepEvent } from '@tabserve/protocol'
+import { oneShotStages } from '@tabserve/protocol'
 import type { TelemetryHook } from './telemetry-options.ts'
 
 type Color = 'primary' | 'secondary' | 'tertiary' | 'error'
@@ -12,6 +13,7 @@ type Properties = readonly (readonly [string, string | number])[]
 export function userTiming(): TelemetryHook {
   return (event) => {
     if (event.type === 'request-end') measureRequest(event)
+    else if (event.type === 'infer-end') measureOneShot(event)
     else if (event.type === 'step') measureStep(event)
   }
 }
@@ -31,6 +33,19 @@ function measureRequest(event: RequestEndEvent): void {
   measure('tabserve.queue', queuedMs, scheduledMs, track, 'tertiary', [])
   measure('tabserve.prefill', scheduledMs, firstTokenMs, track, 'secondary', [])
   measure('tabserve.decode', firstTokenMs, lastTokenMs, track, 'primary', [])
+}
+
+function measureOneShot(event: InferEndEvent): void {
+  const { id, model, arrivalMs, timeMs, batchSize, isCached, error } = event
+  const track = `request ${id}`
+  const color = error === undefined ? 'primary' : 'error'
+  measure('tabserve.request', arrivalMs, timeMs, track, color, [
+    ['model', model],
+    ['rows together', batchSize],
+    ['ended with', error ?? (isCached ? 'an answer that was kept' : 'an answer')],
+  ])
+  for (const { name, fromMs, toMs } of oneShotStages(event))
+    measure(`tabserve.${name}`, fromMs, toMs, track, name === 'inference' ? 'primary' : 'secondary', [])
 }
 
 function measureStep({ worker, kind, timeMs, ms, rows, tokens, runMs }: StepEvent): void {

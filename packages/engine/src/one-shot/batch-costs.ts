@@ -2,12 +2,10 @@
 const SAMPLES = 6
 /** A size is judged by so many samples at least: the first run of a shape is slow. */
 const ENOUGH = 2
-/** A larger batch that costs no more a row than this times a smaller one is taken. */
-const TOLERANCE = 1.1
 /** How often batches go before somebody is computed alone, to have something to compare with. */
 const BATCHES_WITHOUT_MEASURE = 2
-/** Once rows alone are measured, batches of up to 15 are tried; larger ones when those of half their rows are known to pay: a size that loses is dear to try. */
-const FREE_LEVEL = 3
+/** After so many runs without a row alone one is computed so again: what was measured while the machine did something else would let batches look cheap. */
+const ALONE_FRESH = 12
 /** After so many runs the next size that was slower is tried again, then after twice as many: machines and lengths change, noise passes. */
 const RETRY_AFTER = 16
 const MOST_BETWEEN_RETRIES = 256
@@ -42,6 +40,8 @@ class Costs {
   readonly #msPerRow: number[][] = []
   #numBatches = 0
   #numRuns = 0
+  /** The run that last was of one row. */
+  #aloneAt = 0
   #retryAfter = RETRY_AFTER
 
   observe(rows: number, ms: number): void {
@@ -52,24 +52,27 @@ class Costs {
     samples.push(ms / rows)
     if (samples.length > SAMPLES) samples.shift()
     if (level > 0) this.#numBatches++
+    else this.#aloneAt = this.#numRuns
   }
 
   most(available: number): number {
     const alone = this.#cost(0)
     if (alone === undefined) return this.#numBatches >= BATCHES_WITHOUT_MEASURE ? 1 : available
+    if (this.#numRuns - this.#aloneAt >= ALONE_FRESH) return 1
     const isRetry = this.#numRuns === this.#retryAfter
     for (let level = levelOf(available); level > 0; level--) {
       const cost = this.#cost(level)
-      if (cost === undefined ? this.#mayTry(level) : cost <= TOLERANCE * this.#leastBelow(level))
+      if (cost === undefined ? this.#mayTry(level) : cost <= this.#leastBelow(level))
         return Math.min(available, largestOf(isRetry ? level + 1 : level))
     }
     return isRetry ? Math.min(available, largestOf(1)) : 1
   }
 
+  /** Two and three rows at once; more when half of them are known to pay: a size that loses is dear to try. */
   #mayTry(level: number): boolean {
-    if (level <= FREE_LEVEL) return true
+    if (level === 1) return true
     const half = this.#cost(level - 1)
-    return half !== undefined && half <= TOLERANCE * this.#leastBelow(level - 1)
+    return half !== undefined && half <= this.#leastBelow(level - 1)
   }
 
   #leastBelow(level: number): number {

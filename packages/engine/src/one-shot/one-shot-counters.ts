@@ -1,4 +1,4 @@
-import type { OneShotStats } from '@tabserve/protocol'
+import type { ErrorCode, OneShotStats } from '@tabserve/protocol'
 
 interface Sum {
   count: number
@@ -13,6 +13,10 @@ export class OneShotCounters {
   readonly infer: Sum = { count: 0, ms: 0 }
   readonly postprocess: Sum = { count: 0, ms: 0 }
   readonly total: Sum = { count: 0, ms: 0 }
+  readonly cacheHit: Sum = { count: 0, ms: 0 }
+  readonly cacheMiss: Sum = { count: 0, ms: 0 }
+  /** By code; `queue_full` is `refused`, `aborted` is `aborted`. */
+  readonly failures: Partial<Record<ErrorCode, number>> = {}
   /** When the last request was submitted, in milliseconds since the Unix epoch. */
   lastRequestMs = 0
   succeeded = 0
@@ -20,6 +24,7 @@ export class OneShotCounters {
   rows = 0
   retriedAlone = 0
   failed = 0
+  failedMs = 0
   refused = 0
   aborted = 0
   running = 0
@@ -27,6 +32,16 @@ export class OneShotCounters {
   ran(rows: number, ms: number): void {
     add((this.batches[rows] ??= { count: 0, ms: 0 }), ms)
     add(this.infer, ms)
+  }
+
+  failedWith(code: ErrorCode, ms: number): void {
+    if (code === 'queue_full') this.refused++
+    else if (code === 'aborted') this.aborted++
+    else {
+      this.failed++
+      this.failedMs += ms
+      this.failures[code] = (this.failures[code] ?? 0) + 1
+    }
   }
 
   /** Runs of the graph so far. */
@@ -48,6 +63,8 @@ export class OneShotCounters {
       infer: { ...this.infer },
       postprocess: { ...this.postprocess },
       total: { ...this.total },
+      cacheHit: { ...this.cacheHit },
+      cacheMiss: { ...this.cacheMiss },
       ...others,
     }
   }

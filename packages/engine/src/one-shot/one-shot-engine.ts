@@ -8,6 +8,7 @@ import type { Batchable } from './batcher.ts'
 import { Batcher } from './batcher.ts'
 import type { OneShotCounters } from './one-shot-counters.ts'
 import { add } from './one-shot-counters.ts'
+import type { OneShotReporter } from './one-shot-reporter.ts'
 import { rowsEqual } from './rows-equal.ts'
 import { joinItems, splitItems } from './tensor-rows.ts'
 
@@ -30,6 +31,7 @@ export interface OneShotPorts {
   readonly breathe: () => Promise<void>
   readonly sleep: (ms: number) => Promise<void>
   readonly counters: OneShotCounters
+  readonly reporter: OneShotReporter
 }
 
 export interface OneShotOptions {
@@ -256,7 +258,7 @@ export class OneShotEngine {
   async #compute(
     batch: readonly Item[],
   ): Promise<{ readonly parts: readonly Tensors[]; readonly ms: number; readonly rows: number }> {
-    const { now, counters, run } = this.#ports
+    const { now, counters, reporter, run } = this.#ports
     const { layout } = this.#options
     const [first] = batch
     if (first === undefined) throw new Error('a batch of nobody')
@@ -272,6 +274,7 @@ export class OneShotEngine {
     const outputs = await run(inputs, unionOf(batch))
     const ms = now() - started
     counters.ran(rows, ms)
+    reporter.ran({ rows, requests: batch.length, ms, waiting: this.numWaiting })
     if (first.kind !== undefined) this.#costs.observe(first.kind, rows, ms)
     return { parts: layout === undefined ? [outputs] : splitItems(outputs, batch, layout), ms, rows }
   }

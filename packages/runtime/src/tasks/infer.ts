@@ -4,6 +4,7 @@ import type {
   CanBatch,
   Cancel,
   Emit,
+  Observer,
   OneShotOutput,
   RunnerFacts,
   Sequencing,
@@ -13,16 +14,19 @@ import {
   Counters,
   OneShotCounters,
   OneShotEngine,
+  OneShotReporter,
   ReleaseOrder,
   add,
   checkBoolean,
   checkNumber,
+  checkString,
   checkTensors,
 } from '@tabserve/engine'
 import type {
   GraphFacts,
   ModelStats,
   OneShotRequest,
+  OneShotWork,
   Request,
   ResultEvent,
   TensorSpec,
@@ -54,6 +58,7 @@ export interface InferModelParts {
   readonly responses: Responses
   /** Whether answers are kept where a request does not say. */
   readonly keepsResponses: boolean
+  readonly observer: Observer
 }
 
 /** A model that is asked once a request: with tensors, or with what its handler takes. */
@@ -61,6 +66,7 @@ export class InferModel extends WithoutSessions implements Served {
   readonly isAwaitingDevice = false
   readonly #parts: InferModelParts
   readonly #engine: OneShotEngine
+  readonly #reporter: OneShotReporter
   readonly #counters = new OneShotCounters()
   readonly #turns: SequenceTurns
   readonly #order: ReleaseOrder | undefined
@@ -72,6 +78,7 @@ export class InferModel extends WithoutSessions implements Served {
     super()
     this.#parts = parts
     const { sessions, batching, layout, isDeclared, canBatch, sequencing, inputs } = parts
+    this.#reporter = new OneShotReporter(parts.observer)
     this.#engine = new OneShotEngine(
       {
         run: (inputs, outputs) => sessionOf(sessions, 'main').run(inputs, outputs),
@@ -79,6 +86,7 @@ export class InferModel extends WithoutSessions implements Served {
         breathe: () => this.#breath.take(),
         sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS))),
         counters: this.#counters,
+        reporter: this.#reporter,
       },
       { batching, layout, isDeclared, ...(canBatch === undefined ? {} : { canBatch }) },
     )
@@ -90,13 +98,14 @@ export class InferModel extends WithoutSessions implements Served {
     const abort = new AbortController()
     const release = this.#order?.ticket() ?? ((say: () => void) => say())
     this.#open.add(abort)
-    this.#counters.lastRequestMs = timeMs()
+    const submittedMs = timeMs()
+    this.#counters.lastRequestMs = submittedMs
     void this.#answer(request, abort.signal)
       .then(
         (result) => release(() => emit(result)),
         (error: unknown) => {
           const wire = toWireError(this.#isDisposed ? unloaded() : error, 'backend_failed')
-          this.#countFailure(wire.code)
+          this.#counters.failedWith(wire.code, timeMs() - submittedMs)
           release(() => emit({ type: 'error', error: wire }))
         },
       )
@@ -114,7 +123,7 @@ export class InferModel extends WithoutSessions implements Served {
 
   stats(): ModelStats {
     const counters = this.#counters
-    const { succeeded, failed, refused, aborted, running } = counters
+    const { succeeded, failed, failedMs, failures, refused, aborted, running } = counters
     return {
       ...new Counters().snapshot({
         running,
@@ -127,6 +136,8 @@ export class InferModel extends WithoutSessions implements Served {
       lastRequestMs: counters.lastRequestMs,
       finished: { stop: succeeded, length: 0, abort: aborted, timeout: 0 },
       failed,
+      failedMs,
+      failures: { ...failures },
       refused,
       oneShot: counters.snapshot({
         cache: this.#parts.responses.stats(),
@@ -159,6 +170,7 @@ export class InferModel extends WithoutSessions implements Served {
     const submitted = performance.now()
     if (request.task === 'generate') throw wrongTask(this.#parts.handler !== undefined)
     refuseUnknownOptions(request)
+    checkString('traceparent', request.traceparent)
     const { sequence } = request
     if (sequence !== undefined && isOnlyEnd(request)) {
       await this.#turns.end(sequence)
@@ -169,11 +181,31 @@ export class InferModel extends WithoutSessions implements Served {
       return this.#turns.take(sequence, job, (stateful) =>
         this.#compute(request, stateful, signal, submitted),
       )
-    const key = this.#isKept(request) ? await this.#keyOf(request) : undefined
-    const kept = key === undefined ? undefined : await this.#parts.responses.find(key)
-    if (kept !== undefined) return this.#withoutRun(kept as Answer, submitted, true)
-    const result = await this.#compute(request, job, signal, submitted)
-    if (key !== undefined) await this.#parts.responses.keep(key, answerOf(result))
+    if (!this.#isKept(request)) return this.#compute(request, job, signal, submitted)
+    return this.#keptOr(request, submitted, () => this.#compute(request, job, signal, submitted))
+  }
+
+  /** From the response cache, or computed and kept there. */
+  async #keptOr(
+    request: OneShotRequest,
+    submitted: number,
+    compute: () => Promise<ResultEvent>,
+  ): Promise<ResultEvent> {
+    const { responses } = this.#parts
+    const { cacheHit, cacheMiss } = this.#counters
+    const began = performance.now()
+    const key = await this.#keyOf(request)
+    if (key === undefined) return compute()
+    const kept = await responses.find(key)
+    const lookupMs = performance.now() - began
+    if (kept !== undefined) {
+      add(cacheHit, lookupMs)
+      return this.#withoutRun(kept as Answer, submitted, true)
+    }
+    const result = await compute()
+    const computed = performance.now()
+    await responses.keep(key, answerOf(result))
+    add(cacheMiss, lookupMs + performance.now() - computed)
     return result
   }
 
@@ -190,10 +222,12 @@ export class InferModel extends WithoutSessions implements Served {
     const inputs = passes === undefined ? await job.preprocess(context) : {}
     if (passes === undefined) checkTensors(inputs, this.#parts.inputs, 'input')
     const ready = performance.now()
+    const priority = checkNumber('priority', request.priority, 'a whole number', Number.isSafeInteger) ?? 0
+    this.#reporter.queued(checkString('requestId', request.requestId), priority)
     const computed = await this.#engine.submit({
       inputs,
       outputs: job.outputs,
-      priority: checkNumber('priority', request.priority, 'a whole number', Number.isSafeInteger) ?? 0,
+      priority,
       timeoutMs: timeoutOf(request, ready - submitted),
       parameters: context.parameters,
       signal,
@@ -202,11 +236,8 @@ export class InferModel extends WithoutSessions implements Served {
     const run = performance.now()
     answer ??= await job.postprocess(computed.outputs, context)
     const over = performance.now()
-    return this.#result(answer, computed, {
-      preprocessMs: ready - began,
-      postprocessMs: over - run,
-      totalMs: over - submitted,
-    })
+    const times = { preprocessMs: ready - began, postprocessMs: over - run, totalMs: over - submitted }
+    return { ...this.#result(answer, computed, times), work: workOf(submitted, began) }
   }
 
   #result(
@@ -227,7 +258,8 @@ export class InferModel extends WithoutSessions implements Served {
     const totalMs = performance.now() - submitted
     this.#counters.succeeded++
     add(this.#counters.total, totalMs)
-    return { type: 'result', ...answer, timing: { ...NO_TIME, totalMs }, batchSize: 0, isCached }
+    const work = workOf(submitted, submitted)
+    return { type: 'result', ...answer, timing: { ...NO_TIME, totalMs }, batchSize: 0, isCached, work }
   }
 
   #jobOf(request: OneShotRequest): Job {
@@ -240,7 +272,9 @@ export class InferModel extends WithoutSessions implements Served {
   async #pass(name: string, inputs: Tensors): Promise<Tensors> {
     const began = performance.now()
     const outputs = await sessionOf(this.#parts.sessions, name).run(inputs, undefined)
-    this.#counters.ran(1, performance.now() - began)
+    const ms = performance.now() - began
+    this.#counters.ran(1, ms)
+    this.#reporter.ran({ rows: 1, requests: 1, ms, waiting: this.#engine.numWaiting })
     return outputs
   }
 
@@ -255,15 +289,15 @@ export class InferModel extends WithoutSessions implements Served {
         : { input: request.input }
     return this.#parts.responses.keyOf({ ...asked, parameters: request.parameters ?? {} })
   }
-
-  #countFailure(code: EngineError['code']): void {
-    if (code === 'queue_full') this.#counters.refused++
-    else if (code === 'aborted') this.#counters.aborted++
-    else this.#counters.failed++
-  }
 }
 
 const NO_TIME = { queueMs: 0, preprocessMs: 0, inferMs: 0, postprocessMs: 0 } as const
+
+/** Of moments of `performance.now`. */
+function workOf(submitted: number, began: number): OneShotWork {
+  const { timeOrigin } = performance
+  return { submittedMs: timeOrigin + submitted, beganMs: timeOrigin + began }
+}
 
 function isOnlyEnd(request: OneShotRequest): boolean {
   return (

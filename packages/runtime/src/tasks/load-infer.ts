@@ -30,7 +30,7 @@ const MAX_WAITING = 1000
 
 /** Loads any ONNX graph: its session, what it takes and gives, how requests go together, and its handler. */
 export const loadInfer: Task<InferManifest> = async (model, device, request, onProgress, extensions) => {
-  const { manifest, files } = model
+  const { manifest, files, observer } = model
   const { batching: ofLoad = {}, sequence = {}, responseCache } = request
   const choice = device.cpuChoice(checkedDevice(request))
   const maxWaiting =
@@ -84,6 +84,7 @@ export const loadInfer: Task<InferManifest> = async (model, device, request, onP
       },
       responses: await Responses.open(identityOf(manifest, handlerName), kept.maxBytes, store),
       keepsResponses: responseCache !== undefined,
+      observer,
     }),
     contextLength: 0,
     hasChatTemplate: false,

@@ -66,8 +66,7 @@ export class PipelineModel extends WithoutSessions implements Served {
         },
         (error: unknown) => {
           const wire = toWireError(error, 'backend_failed')
-          if (wire.code === 'aborted') counters.aborted++
-          else counters.failed++
+          counters.failedWith(wire.code, performance.now() - submitted)
           emit({ type: 'error', error: wire })
         },
       )
@@ -90,7 +89,7 @@ export class PipelineModel extends WithoutSessions implements Served {
 
   /** Runs are those of all its models, and of its functions. */
   stats(): ModelStats {
-    const { succeeded, failed, aborted, running, lastRequestMs } = this.#counters
+    const { succeeded, failed, failedMs, failures, aborted, running, lastRequestMs } = this.#counters
     const members = [...this.#parts.members.values()].map(({ served }) => served.stats())
     const sum = (count: (stats: ModelStats) => number) =>
       members.reduce((total, each) => total + count(each), 0)
@@ -105,6 +104,8 @@ export class PipelineModel extends WithoutSessions implements Served {
       generatedTokens: sum(({ generatedTokens }) => generatedTokens),
       finished: { stop: succeeded, length: 0, abort: aborted, timeout: 0 },
       failed,
+      failedMs,
+      failures: { ...failures },
       oneShot: {
         ...oneShot,
         infer: {

@@ -32,7 +32,7 @@ export function modelStatistics(info: ModelInfo, stats: ModelStats): ModelStatis
 
 function oneShotStatistics(
   { manifest, choice, heapBytes = 0 }: ModelInfo,
-  { failed, refused, lastRequestMs }: ModelStats,
+  { failed, failedMs, refused, lastRequestMs }: ModelStats,
   stats: OneShotStats,
 ): ModelStatistics {
   const sumOf = ({ count, ms }: CountAndMs): DurationStat => ({ count, ns: nanoseconds(ms) })
@@ -46,13 +46,13 @@ function oneShotStatistics(
     execution_count: stats.infer.count,
     inference_stats: {
       success: sumOf(stats.total),
-      fail: { count: failed + refused, ns: 0 },
+      fail: { count: failed + refused, ns: nanoseconds(failedMs) },
       queue: sumOf(stats.queue),
       compute_input: sumOf(stats.preprocess),
       compute_infer: sumOf(stats.infer),
       compute_output: sumOf(stats.postprocess),
-      cache_hit: { count: stats.cache.hits, ns: 0 },
-      cache_miss: { count: stats.cache.misses, ns: 0 },
+      cache_hit: sumOf(stats.cacheHit),
+      cache_miss: sumOf(stats.cacheMiss),
     },
     batch_stats: Object.entries(stats.batches).map(([size, sum]) => ({
       batch_size: Number(size),

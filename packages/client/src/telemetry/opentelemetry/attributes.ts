@@ -1,6 +1,6 @@
 import type { Attributes } from '@opentelemetry/api'
-import type { RequestEndEvent, RequestStartEvent } from '@tabserve/protocol'
-import { ATTRIBUTE } from './semantic-conventions.ts'
+import type { InferEndEvent, InferStartEvent, RequestEndEvent, RequestStartEvent } from '@tabserve/protocol'
+import { ATTRIBUTE, OPERATIONS } from './semantic-conventions.ts'
 
 const PROVIDER = 'tabserve'
 
@@ -48,8 +48,39 @@ export function endAttributes(event: RequestEndEvent): Attributes {
   })
 }
 
+/** What a one-shot request asks for. */
+export function oneShotOperation({ handler, task }: Pick<InferStartEvent, 'handler' | 'task'>): string {
+  const name = task === 'infer' ? task : (handler ?? task)
+  return Object.hasOwn(OPERATIONS, name) ? (OPERATIONS[name] ?? name) : name
+}
+
+/** Tensors and the like are no messages: of content the conventions have no attribute. */
+export function oneShotStartAttributes(event: InferStartEvent): Attributes {
+  return {
+    [ATTRIBUTE.operation]: oneShotOperation(event),
+    [ATTRIBUTE.provider]: PROVIDER,
+    [ATTRIBUTE.requestModel]: event.asked,
+    [ATTRIBUTE.responseId]: event.id,
+    [ATTRIBUTE.priority]: event.priority,
+  }
+}
+
+export function oneShotEndAttributes(event: InferEndEvent): Attributes {
+  const { name, version } = nameOf({ ...event, servedBy: 'local' })
+  return defined({
+    [ATTRIBUTE.responseModel]: name,
+    [ATTRIBUTE.modelVersion]: version,
+    [ATTRIBUTE.alias]: event.alias,
+    [ATTRIBUTE.batchSize]: event.error === undefined ? event.batchSize : undefined,
+    [ATTRIBUTE.isCached]: event.error === undefined ? event.isCached : undefined,
+    [ATTRIBUTE.errorType]: event.error,
+  })
+}
+
+type Answered = Pick<RequestEndEvent, 'asked' | 'model' | 'servedBy' | 'error'>
+
 /** What metrics are told apart by. */
-export function metricAttributes(operation: string, event: RequestEndEvent): Attributes {
+export function metricAttributes(operation: string, event: Answered): Attributes {
   const { name, version } = nameOf(event)
   return defined({
     [ATTRIBUTE.operation]: operation,
@@ -67,7 +98,10 @@ export function secondsBetween(fromMs: number | undefined, toMs: number | undefi
 }
 
 /** A server's models have no version that we know of. */
-function nameOf({ model, servedBy }: RequestEndEvent): { name: string; version: string | undefined } {
+function nameOf({ model, servedBy }: Pick<Answered, 'model' | 'servedBy'>): {
+  name: string
+  version: string | undefined
+} {
   const at = servedBy === 'local' ? model.lastIndexOf('@') : -1
   return at < 0
     ? { name: model, version: undefined }

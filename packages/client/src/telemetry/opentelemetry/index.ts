@@ -38,6 +38,10 @@ export function openTelemetry({ tracerProvider, meterProvider }: OpenTelemetryOp
       const of = chunks.get(event.id)
       if (of !== undefined) meters.record(of.operation, event, of.gapsMs)
       chunks.delete(event.id)
+    } else if (event.type === 'infer-start') spans.startOneShot(event)
+    else if (event.type === 'infer-end') {
+      spans.endOneShot(event)
+      meters.recordOneShot(event)
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Histogram, Meter } from '@opentelemetry/api'
-import type { RequestEndEvent } from '@tabserve/protocol'
-import { metricAttributes, secondsBetween } from './attributes.ts'
+import type { InferEndEvent, RequestEndEvent } from '@tabserve/protocol'
+import { metricAttributes, oneShotOperation, secondsBetween } from './attributes.ts'
 import { ATTRIBUTE, BUCKETS, METRIC } from './semantic-conventions.ts'
 
 /** The conventions' metrics: of the client as the page saw it, of the server as the engine did. */
@@ -49,5 +49,14 @@ export class RequestMeters {
     // Of several answers at once there is no one time a token.
     if (decode !== undefined && event.finishReasons.length === 1 && usage.completionTokens > 1)
       record(this.#tokenTime, decode / (usage.completionTokens - 1))
+  }
+
+  /** Of a one-shot request: how long it took, as the page saw it and as the worker did. */
+  recordOneShot(event: InferEndEvent): void {
+    const { asked, model, error, arrivalMs, timeMs, timing } = event
+    const answered = { asked, model, servedBy: 'local' as const, ...(error === undefined ? {} : { error }) }
+    const attributes = metricAttributes(oneShotOperation(event), answered)
+    this.#operationDuration.record(Math.max(0, timeMs - arrivalMs) / 1000, attributes)
+    if (timing !== undefined) this.#requestDuration.record(timing.totalMs / 1000, attributes)
   }
 }

@@ -38,7 +38,12 @@ export const ATTRIBUTE = {
   preemptions: 'tabserve.preemptions',
   draftTokens: 'tabserve.draft_tokens',
   acceptedTokens: 'tabserve.accepted_tokens',
+  batchSize: 'tabserve.batch_size',
+  isCached: 'tabserve.response.cached',
 } as const
+
+/** The conventions' name of an operation, for a task that has one; others are called as the task is. */
+export const OPERATIONS: Readonly<Record<string, string>> = { embed: 'embeddings' }
 
 export const METRIC = {
   operationDuration: 'gen_ai.client.operation.duration',

@@ -1,10 +1,23 @@
-import type { Span, TimeInput, Tracer } from '@opentelemetry/api'
+import type { Attributes, Span, TimeInput, Tracer } from '@opentelemetry/api'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
-import type { RequestEndEvent, RequestStartEvent } from '@tabserve/protocol'
-import { endAttributes, startAttributes } from './attributes.ts'
+import type {
+  ErrorCode,
+  InferEndEvent,
+  InferStartEvent,
+  RequestEndEvent,
+  RequestStartEvent,
+} from '@tabserve/protocol'
+import { oneShotStages } from '@tabserve/protocol'
+import {
+  endAttributes,
+  oneShotEndAttributes,
+  oneShotOperation,
+  oneShotStartAttributes,
+  startAttributes,
+} from './attributes.ts'
 import { parentOf } from './trace-context.ts'
 
-/** One span a request, INTERNAL, because the model runs here; its queue, prefill and decode as spans below it. */
+/** One span a request, INTERNAL, because the model runs here; its queue, prefill and decode, or its stages, as spans below it. */
 export class RequestSpans {
   readonly #tracer: Tracer
   readonly #open = new Map<string, Span>()
@@ -14,26 +27,45 @@ export class RequestSpans {
   }
 
   start(event: RequestStartEvent): void {
-    const name = `${event.params.operation} ${event.model}`
-    const options = {
-      kind: SpanKind.INTERNAL,
-      startTime: event.timeMs,
-      attributes: startAttributes(event),
-    }
-    this.#open.set(event.id, this.#tracer.startSpan(name, options, parentOf(event.traceparent)))
+    this.#begin(event, `${event.params.operation} ${event.model}`, startAttributes(event))
+  }
+
+  startOneShot(event: InferStartEvent): void {
+    this.#begin(event, `${oneShotOperation(event)} ${event.asked}`, oneShotStartAttributes(event))
   }
 
   end(event: RequestEndEvent): void {
     const span = this.#open.get(event.id)
     if (span === undefined) return
-    this.#open.delete(event.id)
-    const { queuedMs, scheduledMs, firstTokenMs, lastTokenMs, error } = event
+    const { queuedMs, scheduledMs, firstTokenMs, lastTokenMs } = event
     this.#child(span, 'tabserve.queue', queuedMs, scheduledMs)
     this.#child(span, 'tabserve.prefill', scheduledMs, firstTokenMs)
     this.#child(span, 'tabserve.decode', firstTokenMs, lastTokenMs)
-    span.setAttributes(endAttributes(event))
+    this.#finish(span, event, endAttributes(event))
+  }
+
+  endOneShot(event: InferEndEvent): void {
+    const span = this.#open.get(event.id)
+    if (span === undefined) return
+    for (const { name, fromMs, toMs } of oneShotStages(event))
+      this.#child(span, `tabserve.${name}`, fromMs, toMs)
+    this.#finish(span, event, oneShotEndAttributes(event))
+  }
+
+  #begin(event: RequestStartEvent | InferStartEvent, name: string, attributes: Attributes): void {
+    const options = { kind: SpanKind.INTERNAL, startTime: event.timeMs, attributes }
+    this.#open.set(event.id, this.#tracer.startSpan(name, options, parentOf(event.traceparent)))
+  }
+
+  #finish(
+    span: Span,
+    { id, timeMs, error }: { readonly id: string; readonly timeMs: number; readonly error?: ErrorCode },
+    attributes: Attributes,
+  ): void {
+    this.#open.delete(id)
+    span.setAttributes(attributes)
     if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: error })
-    span.end(event.timeMs)
+    span.end(timeMs)
   }
 
   #child(parent: Span, name: string, startTime: TimeInput | undefined, endTime: TimeInput | undefined): void {

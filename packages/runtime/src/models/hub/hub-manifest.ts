@@ -1,10 +1,17 @@
-import type { HubDtype, HubModel, HubOrigin, GenerateManifest, ManifestFile } from '@tabserve/protocol'
+import type {
+  HubDtype,
+  HubModel,
+  HubOrigin,
+  GenerateManifest,
+  InferManifest,
+  ManifestFile,
+} from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { Json } from './decoder-config.ts'
 import { decoderFacts, expectedParameters } from './decoder-config.ts'
 import type { ChosenWeights } from './dtype-choice.ts'
 import type { TextFiles } from './tokenizer-spec.ts'
-import { contextLimit, tokenizerSpec } from './tokenizer-spec.ts'
+import { TOKENIZER, TOKENIZER_CONFIG, contextLimit, tokenizerSpec } from './tokenizer-spec.ts'
 
 export interface ManifestParts {
   /** Of the repository, for messages. */
@@ -39,6 +46,32 @@ export function hubManifest({
       ...facts,
     },
     tokenizer: tokenizerSpec(texts, hasChatTemplate, address),
+    files,
+    source,
+  }
+}
+
+/** The manifest of a repository whose model is asked once a request. @param handler `undefined`: whoever loads it says one. */
+export function inferManifest(
+  source: HubOrigin,
+  weights: ChosenWeights,
+  handler: string | undefined,
+  files: readonly ManifestFile[],
+): InferManifest {
+  const isThere = (wanted: string) => files.some(({ path }) => path === wanted)
+  const tokenizer = { file: TOKENIZER, config: TOKENIZER_CONFIG, eosTokenIds: [], addBos: false }
+  return {
+    format: 'tabserve-model',
+    formatVersion: 1,
+    ...identityOf(source, weights.dtype),
+    task: 'infer',
+    graph: {
+      kind: 'onnx',
+      file: weights.graph.path,
+      externalData: weights.externalData.map(({ path }) => path),
+    },
+    ...(handler === undefined ? {} : { handler }),
+    ...(isThere(TOKENIZER) && isThere(TOKENIZER_CONFIG) ? { tokenizer } : {}),
     files,
     source,
   }

@@ -2,11 +2,14 @@ import type { HubModel, HubOrigin, Manifest, ManifestFile } from '@tabserve/prot
 import { EngineError, hubAddress } from '@tabserve/protocol'
 import { MANIFEST, idOf, parseManifest } from '../manifest-text.ts'
 import { sha256Of } from '../sha256.ts'
+import type { Json } from './decoder-config.ts'
 import type { ChosenWeights } from './dtype-choice.ts'
 import { chooseWeights } from './dtype-choice.ts'
-import { hubManifest, identityOf, ownManifest, parsed } from './hub-manifest.ts'
+import { hubManifest, identityOf, inferManifest, ownManifest, parsed } from './hub-manifest.ts'
 import type { HubFile, Listing } from './listing.ts'
 import { provisionalId } from './provisional-id.ts'
+import type { RepositoryTask } from './repository-task.ts'
+import { repositoryTask } from './repository-task.ts'
 import { CHAT_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG } from './tokenizer-spec.ts'
 
 /** What a load would bring. */
@@ -18,6 +21,11 @@ export interface HubPreview {
 
 /** Files of text that a runner needs, where they are there. */
 const TEXTS = [TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE] as const
+
+const CONFIG = 'config.json'
+const POOLING = '1_Pooling/config.json'
+/** What a handler reads, where it is there. */
+const HANDLER_TEXTS = [TOKENIZER, TOKENIZER_CONFIG, CONFIG, POOLING, 'preprocessor_config.json'] as const
 
 /** One revision of a repository, read as a model. */
 export class HubRepository {
@@ -56,7 +64,9 @@ export class HubRepository {
     }
     const weights = await this.#weights()
     const source = this.#origin(weights)
-    const texts = await Promise.all(TEXTS.map((path) => this.#listing.find(path)))
+    const { task } = await this.#task(await this.#json(CONFIG, false))
+    const paths = task === 'generate' ? TEXTS : HANDLER_TEXTS
+    const texts = await Promise.all(paths.map((path) => this.#listing.find(path)))
     const files = [weights.graph, ...weights.externalData, ...texts.filter((file) => file !== undefined)]
     const { name, version } = identityOf(source, weights.dtype)
     return { id: `${name}@${version}`, files: files.map(identity), source }
@@ -78,8 +88,14 @@ export class HubRepository {
 
   async #made(): Promise<Manifest> {
     const weights = await this.#weights()
-    const [config, generationConfig] = await Promise.all([
-      this.#json('config.json', true),
+    await this.#keep(CONFIG)
+    const config = await this.#json(CONFIG, true)
+    const task = await this.#task(config)
+    return task.task === 'generate' ? this.#decoder(weights, config) : this.#oneShot(weights, task)
+  }
+
+  async #decoder(weights: ChosenWeights, config: Json): Promise<Manifest> {
+    const [generationConfig] = await Promise.all([
       this.#json('generation_config.json', false),
       ...TEXTS.map((path) => this.#keep(path)),
     ])
@@ -89,15 +105,36 @@ export class HubRepository {
       tokenizer: await this.#json(TOKENIZER, true),
       tokenizerConfig: await this.#json(TOKENIZER_CONFIG, true),
     }
-    const files: ManifestFile[] = []
-    for (const file of [weights.graph, ...weights.externalData]) files.push(await this.#identify(file))
-    for (const path of TEXTS) {
-      const bytes = this.read.get(path)
-      if (bytes !== undefined) files.push(await hashed(path, bytes))
-    }
+    const files = await this.#files(weights, TEXTS)
     const hasChatTemplate = this.read.has(CHAT_TEMPLATE)
     const source = this.#origin(weights)
     return hubManifest({ address: this.#address, source, weights, texts, hasChatTemplate, files })
+  }
+
+  /** For a handler, which reads the files itself. */
+  async #oneShot(
+    weights: ChosenWeights,
+    { handler }: Extract<RepositoryTask, { task: 'infer' }>,
+  ): Promise<Manifest> {
+    await Promise.all(HANDLER_TEXTS.map((path) => this.#keep(path)))
+    const files = await this.#files(weights, HANDLER_TEXTS)
+    return inferManifest(this.#origin(weights), weights, handler, files)
+  }
+
+  async #task(config: Json): Promise<RepositoryTask> {
+    const task = repositoryTask(config, false)
+    if (task.task === 'generate' || task.handler !== undefined) return task
+    return repositoryTask(config, (await this.#listing.find(POOLING)) !== undefined)
+  }
+
+  async #files(weights: ChosenWeights, texts: readonly string[]): Promise<ManifestFile[]> {
+    const files: ManifestFile[] = []
+    for (const file of [weights.graph, ...weights.externalData]) files.push(await this.#identify(file))
+    for (const path of texts) {
+      const bytes = this.read.get(path)
+      if (bytes !== undefined) files.push(await hashed(path, bytes))
+    }
+    return files
   }
 
   #weights(): Promise<ChosenWeights> {
