@@ -41,7 +41,7 @@ function halved(graph: Uint8Array, form: HalfForm): Uint8Array {
     5: (tensor) => {
       const { name, type } = tensorOf(tensor)
       if (type === FLOAT) floats.add(name)
-      return tensor
+      return name === NO_SINK ? undefined : tensor
     },
     11: asHalf,
     12: asHalf,

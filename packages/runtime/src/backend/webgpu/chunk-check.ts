@@ -10,7 +10,7 @@ const TOLERANCE = 0.01
 
 /**
  * The longest chunk of a prompt that this GPU computes right: `maxTokensPerStep` if that gives the logits that small pieces give, else 31. Found on
- * SwiftShader (subgroups of 4) with onnxruntime-web 1.30.0: 31 tokens are right to 1e-5, 32 are wrong by 2; real GPUs had their turn too
+ * SwiftShader (subgroups of 4) and llvmpipe (of 8) with onnxruntime-web 1.30.0: 31 tokens are right to 1e-5, 32 are wrong by 2; real GPUs had their turn too
  * (microsoft/onnxruntime#26064, #28520).
  */
 export async function longestRightChunk(runner: ModelRunner): Promise<number> {

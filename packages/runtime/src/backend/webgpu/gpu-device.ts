@@ -35,7 +35,7 @@ export class GpuDevice {
   }
 
   /**
-   * With as many rows as there is room for. Throws `backend_failed` where there is no GPU, `memory` where it has no room for one row, `bad_model` where
+   * With as many rows as there is room for, in halves where the adapter has them and the model bears them. Throws `backend_failed` where there is no GPU, `memory` where it has no room for one row, `bad_model` where
    * onnxruntime refuses the graph.
    */
   async createRunner(
@@ -50,13 +50,14 @@ export class GpuDevice {
       const message = `The model cannot run on a GPU: ${facts.missing}. Load it with device: 'auto' or 'wasm'.`
       throw new EngineError('backend_failed', message)
     }
+    const forms = formsOf(graph, options.kvType, facts)
     const bytes = {
       graph: await files.bytes(graph.file),
       externalData: await files.bytes(graph.externalData),
     }
     onRead()
     const reasons: string[] = []
-    for (const form of formsOf(graph, options.kvType, facts)) {
+    for (const form of forms) {
       const most = withinBindings(graph, rowRoomOf(graph, options, kvTypeOf(form)), facts, kvTypeOf(form))
       const made = await this.#inForm(graph, bytes, form, most, mode)
       if (!('problem' in made)) return finished(graph, form, most, made, reasons)
