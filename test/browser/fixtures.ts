@@ -11,6 +11,7 @@ export { expect } from 'playwright/test'
 const ROOT = join(import.meta.dirname, '../..')
 export const SHARED = join(ROOT, '../shared')
 export const hasShared = existsSync(SHARED)
+export const NO_HALF = 'the adapter of this browser has no shader-f16'
 export const NO_SHARED = '../shared, the folder of test models, is not here'
 
 /** The bundled model, and the fixtures that `global-setup.ts` converts, as paths of the site. */
@@ -57,6 +58,8 @@ interface WorkerFixtures {
   readonly site: { readonly url: string }
   /** The same without the headers. */
   readonly plainSite: { readonly url: string }
+  /** Whether the adapter that the browser computes on the CPU has halves: SwiftShader has none. */
+  readonly hasHalf: boolean
 }
 
 export const test = base.extend<Fixtures & Options, WorkerFixtures>({
@@ -83,6 +86,19 @@ export const test = base.extend<Fixtures & Options, WorkerFixtures>({
       const server = await serve({ root: join(ROOT, 'dist'), port: 0, isolated: false })
       await use(server)
       await server.close()
+    },
+    { scope: 'worker' },
+  ],
+  hasHalf: [
+    async ({ site }, use) => {
+      const { context, close } = await launchPersistent([SOFTWARE_GPU])
+      const page = await context.newPage()
+      await page.goto(new URL('/script-tag/blank.html', site.url).href)
+      const has = await page.evaluate(async () =>
+        (await navigator.gpu.requestAdapter())?.features.has('shader-f16'),
+      )
+      await close()
+      await use(has === true)
     },
     { scope: 'worker' },
   ],

@@ -164,7 +164,7 @@ export interface ServingOptions {
   readonly maxWaiting?: number
   /** Most bytes for the KV cache. Default 1 GiB. */
   readonly kvBudgetBytes?: number
-  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. Kernels only; a foreign graph has its own. Default `float32`. */
+  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. A GPU has no `int8`, `float16` where its adapter has `shader-f16`, and floats in all it computes with `float32`; onnxruntime on the CPU has `float32` only, a foreign graph its own. Default: `float32`; on a GPU with `shader-f16`, `float16` for q4 and fp16 weights. */
   readonly kvType?: KvType
   /** Largest number of prompt tokens in one forward pass, which nothing can interrupt. Default 64. */
   readonly maxTokensPerStep?: number
@@ -200,6 +200,8 @@ export interface ModelInfo {
   readonly choice: DeviceChoice
   /** Which nodes run on the GPU and which do not, where the model runs there. */
   readonly placement?: GpuPlacement
+  /** In what it computes between its products: of a model on the GPU. Halves where the adapter has `shader-f16` and the weights are q4 or fp16. */
+  readonly activations?: 'float16' | 'float32'
   readonly threads: number
   /** How the cores are shared out, where the load left that to us with `replicas: 'auto'`. */
   readonly split?: SplitChoice

@@ -299,7 +299,7 @@ function idOf({ name, version }: Manifest): string {
 
 function infoOf({ info, model }: Entry): ModelInfo {
   if (model === undefined) return info
-  const { runnerReason: _, placement: __, ...lasting } = info
+  const { runnerReason: _, placement: __, activations: ___, ...lasting } = info
   return { ...lasting, ...model.served.facts() }
 }
 
