@@ -39,14 +39,20 @@ const TYPES: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 }
 
+/** Where pages ask how many bytes of files were sent so far: what their workers fetch they cannot see. */
+const SERVED_BYTES = '/served-bytes'
+
 /** Serves a folder to this machine: with ranges, without caching, never outside the folder. */
 export async function serve({
   root,
   port = DEFAULT_PORT,
   isolated = true,
 }: ServeOptions): Promise<StaticServer> {
+  let servedBytes = 0
   const server = createServer((request, response) => {
-    answer(root, isolated, request, response).catch((error: unknown) => {
+    if (request.url === SERVED_BYTES) return tellBytes(servedBytes, isolated, response)
+    const count = (bytes: number): void => void (servedBytes += bytes)
+    answer(root, isolated, request, response, count).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : new Error(String(error)))
     })
   })
@@ -74,11 +80,21 @@ export async function serve({
   }
 }
 
+function tellBytes(bytes: number, isolated: boolean, response: ServerResponse): void {
+  const headers = {
+    ...(isolated ? ISOLATION : {}),
+    'cache-control': 'no-store',
+    'content-type': 'application/json',
+  }
+  response.writeHead(200, headers).end(JSON.stringify({ bytes }))
+}
+
 async function answer(
   root: string,
   isolated: boolean,
   request: IncomingMessage,
   response: ServerResponse,
+  onSent: (bytes: number) => void,
 ): Promise<void> {
   const path = pathOf(root, request.url ?? '/')
   const found = path === undefined ? undefined : await fileAt(path)
@@ -108,6 +124,7 @@ async function answer(
   if (request.method === 'HEAD' || found.size === 0) return void response.end()
   const stream = createReadStream(found.path, { start, end })
   stream.on('error', () => response.destroy())
+  stream.on('data', (piece) => onSent(piece.length))
   response.on('close', () => stream.destroy())
   stream.pipe(response)
 }

@@ -29,7 +29,10 @@ export async function writeTransformersFolder(
     await writeFile(join(out, 'onnx', `${file}_data`), externalData)
   }
   await writeFile(join(out, 'config.json'), JSON.stringify(configOf(spec)))
-  await writeFile(join(out, 'generation_config.json'), JSON.stringify({ eos_token_id: tokenizer.eosTokenIds }))
+  await writeFile(
+    join(out, 'generation_config.json'),
+    JSON.stringify({ eos_token_id: tokenizer.eosTokenIds }),
+  )
   await writeFile(join(out, 'tokenizer.json'), tokenizer.json)
   await writeFile(join(out, 'tokenizer_config.json'), tokenizer.configJson)
 }
