@@ -38,7 +38,7 @@ class TransformersJs implements Peer {
     const { env, AutoModelForCausalLM, AutoTokenizer } = library
     env.allowLocalModels = true
     env.allowRemoteModels = false
-    env.localModelPath = this.#settings.models
+    env.localModelPath = new URL(this.#settings.models).pathname // joined as a path, which an address would not survive
     env.cacheKey = CACHE
     const options = { device: 'auto', dtype: this.#dtype, use_external_data_format: true } as const
     const [tokenizer, model] = await Promise.all([

@@ -5,6 +5,7 @@ import { convert } from './convert.ts'
 import { doors } from './doors.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
+import { peers } from './peers.ts'
 import { sampling } from './sampling.ts'
 import { tasks } from './tasks.ts'
 import { webgpu } from './webgpu.ts'
@@ -18,6 +19,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   convert,
   doors,
   kernels,
+  peers,
   sampling,
   tasks,
   webgpu,
