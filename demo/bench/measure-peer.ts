@@ -108,8 +108,7 @@ async function ask(
 async function secondTurn(peer: Peer, prompts: Prompts, length: number): Promise<number> {
   const first = prompts.next(length)
   await timed(peer, [first], { maxTokens: 1 })
-  const both = [...first, ...prompts.next(32)]
-  return (await timed(peer, [both], { maxTokens: 1, continues: true })).firstMs
+  return (await timed(peer, [prompts.more(first, 32)], { maxTokens: 1, continues: true })).firstMs
 }
 
 /** In MB; `undefined` where one of them is not known. */

@@ -1,4 +1,4 @@
-import type { GenerateOptions, Peer, TokenIds } from './peers/peer.ts'
+import type { GenerateOptions, Peer, Prompt } from './peers/peer.ts'
 
 /** When the tokens of one call came, in milliseconds from its begin. */
 export interface Arrivals {
@@ -13,7 +13,7 @@ export interface Arrivals {
 /** Asks an engine and looks at the clock. Throws when fewer tokens came than were asked for: such figures would be of something else. */
 export async function timed(
   peer: Peer,
-  prompts: readonly TokenIds[],
+  prompts: readonly Prompt[],
   options: GenerateOptions,
 ): Promise<Arrivals> {
   let firstMs = 0

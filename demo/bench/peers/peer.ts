@@ -6,13 +6,17 @@ export interface Peer {
    * Continues prompts of one length that arrive together, greedily, by `maxTokens` tokens each. Engines that can answer several requests at once get them as requests, others in whatever form
    * they are quickest at.
    */
-  generate(prompts: readonly TokenIds[], options: GenerateOptions, onToken: OnToken): Promise<void>
+  generate(prompts: readonly Prompt[], options: GenerateOptions, onToken: OnToken): Promise<void>
   /** Forgets what loads have kept, so that the next one is a first visit. */
   forget(): Promise<void>
   close(): Promise<void>
 }
 
-export type TokenIds = readonly number[]
+export interface Prompt {
+  readonly text: string
+  /** That it must come to, the one that begins every text included: what has read others has measured something else. */
+  readonly numTokens: number
+}
 
 export interface GenerateOptions {
   readonly maxTokens: number

@@ -1,6 +1,7 @@
 import type { Client } from 'tabserve'
 import { createClient } from 'tabserve'
-import type { GenerateOptions, OnToken, Peer, PeerSettings, TokenIds } from './peer.ts'
+import { assertRead } from './assert-read.ts'
+import type { GenerateOptions, OnToken, Peer, PeerSettings, Prompt } from './peer.ts'
 
 /** This project's engine. The CPU, as for all: which of the others would take a GPU depends on the machine. */
 class Tabserve implements Peer {
@@ -19,13 +20,11 @@ class Tabserve implements Peer {
   }
 
   async generate(
-    prompts: readonly TokenIds[],
+    prompts: readonly Prompt[],
     { maxTokens }: GenerateOptions,
     onToken: OnToken,
   ): Promise<void> {
-    await Promise.all(
-      prompts.map((promptTokens, index) => this.#answer(index, promptTokens, maxTokens, onToken)),
-    )
+    await Promise.all(prompts.map((prompt, index) => this.#answer(index, prompt, maxTokens, onToken)))
   }
 
   async forget(): Promise<void> {
@@ -46,10 +45,12 @@ class Tabserve implements Peer {
     return this.#client
   }
 
-  async #answer(index: number, promptTokens: TokenIds, maxTokens: number, onToken: OnToken): Promise<void> {
-    const request = { model: this.#model, promptTokens, maxTokens, temperature: 0 }
-    for await (const { text, tokens } of this.#opened.generate(request))
+  async #answer(index: number, prompt: Prompt, maxTokens: number, onToken: OnToken): Promise<void> {
+    const request = { model: this.#model, prompt: prompt.text, maxTokens, temperature: 0 }
+    const answer = this.#opened.generate(request)
+    for await (const { text, tokens } of answer)
       for (let token = 0; token < tokens.length; token++) onToken(index, token === 0 ? text : '')
+    assertRead(prompt, (await answer).usage.promptTokens)
   }
 }
 

@@ -1,11 +1,13 @@
 import * as onnxruntime from 'onnxruntime-web/wasm'
 import mjs from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url'
 import wasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url'
-import type { CreatePeer, GenerateOptions, OnToken, Peer, PeerSettings, TokenIds } from './peer.ts'
+import { assertRead } from './assert-read.ts'
+import type { CreatePeer, GenerateOptions, OnToken, Peer, PeerSettings, Prompt } from './peer.ts'
 
 type Library = typeof import('@xenova/transformers')
 type Model = Awaited<ReturnType<Library['AutoModelForCausalLM']['from_pretrained']>>
 type Tokenizer = Awaited<ReturnType<Library['AutoTokenizer']['from_pretrained']>>
+type Tensor = InstanceType<Library['Tensor']>
 type Cache = InstanceType<Library['DynamicCache']>
 
 const CACHE = 'tabserve-bench-transformers'
@@ -49,7 +51,7 @@ class TransformersJs implements Peer {
   }
 
   async generate(
-    prompts: readonly TokenIds[],
+    prompts: readonly Prompt[],
     { maxTokens, continues = false }: GenerateOptions,
     onToken: OnToken,
   ): Promise<void> {
@@ -57,15 +59,11 @@ class TransformersJs implements Peer {
     const say = (prompt: number, id: bigint): void => onToken(prompt, tokenizer.decode([Number(id)]))
     const past = continues ? this.#cache : undefined
     if (!continues) await this.#cache?.dispose()
-    const dims = [prompts.length, prompts[0]?.length ?? 0]
-    const ids = BigInt64Array.from(prompts.flat(), BigInt)
+    const read = tokenizer(prompts.map(({ text }) => text)) as { input_ids: Tensor; attention_mask: Tensor }
+    for (const prompt of prompts) assertRead(prompt, read.input_ids.dims[1] ?? 0)
     const given = {
-      inputs: new library.Tensor('int64', ids, dims),
-      attention_mask: new library.Tensor(
-        'int64',
-        ids.map(() => 1n),
-        dims,
-      ),
+      inputs: read.input_ids,
+      attention_mask: read.attention_mask,
       max_new_tokens: maxTokens,
       do_sample: false,
       return_dict_in_generate: true,

@@ -1,6 +1,7 @@
 import { LoggerWithoutDebug, Wllama } from '@wllama/wllama'
 import wasm from '@wllama/wllama/esm/wasm/wllama.wasm?url'
-import type { GenerateOptions, OnToken, Peer, PeerSettings, TokenIds } from './peer.ts'
+import { assertRead } from './assert-read.ts'
+import type { GenerateOptions, OnToken, Peer, PeerSettings, Prompt } from './peer.ts'
 
 /** As many as are asked at once: a request beyond its slots would wait for ever. */
 const SLOTS = 8
@@ -30,7 +31,7 @@ class LlamaCpp implements Peer {
   }
 
   async generate(
-    prompts: readonly TokenIds[],
+    prompts: readonly Prompt[],
     { maxTokens }: GenerateOptions,
     onToken: OnToken,
   ): Promise<void> {
@@ -49,16 +50,19 @@ class LlamaCpp implements Peer {
     return `${this.#settings.models}model.gguf`
   }
 
-  async #answer(index: number, prompt: TokenIds, maxTokens: number, onToken: OnToken): Promise<void> {
+  async #answer(index: number, prompt: Prompt, maxTokens: number, onToken: OnToken): Promise<void> {
+    let numRead = 0
     await this.#engine.createCompletion({
-      prompt: prompt as unknown as string, // its types know texts only, llama.cpp takes ids too
+      prompt: prompt.text,
       max_tokens: maxTokens,
       temperature: 0,
       stream: true,
-      onData: ({ choices: [choice] }) => {
+      onData: ({ choices: [choice], usage }) => {
+        if (usage) numRead = usage.prompt_tokens
         if (choice !== undefined && choice.text !== '') onToken(index, choice.text)
       },
     })
+    assertRead(prompt, numRead)
   }
 }
 

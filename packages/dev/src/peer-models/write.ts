@@ -8,6 +8,7 @@ import { syntheticVocabulary } from '../../../convert/src/tokenizer/synthetic.ts
 import { writeModel } from '../../../convert/src/write-model.ts'
 import { ggufDecoder } from './gguf-decoder.ts'
 import { inQ4Blocks } from './q4-blocks.ts'
+import { singleTokens } from './single-tokens.ts'
 import { writeTransformersFolder } from './transformers-folder.ts'
 
 const CONTEXT_LENGTH = 2048
@@ -35,8 +36,7 @@ export async function writePeerModels(out: string, shape: RandomShape, name: str
   const described = {
     name,
     parameters: parameterCount(spec),
-    firstWord: numSilent,
-    vocabSize: shape.vocabSize,
+    words: singleTokens(vocabulary),
   }
   await writeFile(join(out, 'model.json'), JSON.stringify(described))
 }
