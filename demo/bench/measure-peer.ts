@@ -35,7 +35,9 @@ export async function measurePeer(id: PeerId, options: MeasureOptions): Promise<
   options.say('first visit')
   await firstVisit(id, options, samples)
   options.say('later visit')
-  const heldBefore = await heldBytes()
+  // Once is enough, and a browser may take seconds to count.
+  const counts = options.round === 0
+  const heldBefore = counts ? await heldBytes() : undefined
   const watch = watchBlocking()
   const began = performance.now()
   const { peer, close } = await openPeer(id, options)
@@ -43,8 +45,10 @@ export async function measurePeer(id: PeerId, options: MeasureOptions): Promise<
   samples.add('blocked-loading', watch.stop())
   try {
     const greedy = await ask(peer, options, samples)
-    options.say('memory')
-    samples.add('memory', difference(heldBefore, await heldBytes()))
+    if (counts) {
+      options.say('memory')
+      samples.add('memory', difference(heldBefore, await heldBytes()))
+    }
     return { samples: samples.all, greedy }
   } finally {
     await peer.forget()
