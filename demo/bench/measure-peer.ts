@@ -33,11 +33,11 @@ export const GREEDY_TOKENS = 32
 export async function measurePeer(id: PeerId, options: MeasureOptions): Promise<Measured> {
   const samples = new Samples()
   options.say('first visit')
-  await firstVisit(id, options, samples)
-  options.say('later visit')
-  // Once is enough, and a browser may take seconds to count.
+  // Once is enough, and a browser may take seconds to count; a minute where a worker has just been ended, so not between the two visits.
   const counts = options.round === 0
   const heldBefore = counts ? await heldBytes() : undefined
+  await firstVisit(id, options, samples)
+  options.say('later visit')
   const watch = watchBlocking()
   const began = performance.now()
   const { peer, close } = await openPeer(id, options)
