@@ -1,3 +1,4 @@
+import { heldBytes } from './browser-facts.ts'
 import type { Measured } from './measure-peer.ts'
 import { measurePeer } from './measure-peer.ts'
 import type { MeasureId } from './measures.ts'
@@ -21,13 +22,16 @@ export interface BenchmarkOptions {
 export async function runBenchmark(options: BenchmarkOptions): Promise<Report> {
   const { models, threads, rounds, onProgress } = options
   const model = await factsOf(models)
+  onProgress('Counting memory', 0)
+  // Now: a minute passes where a worker has just been ended.
+  const heldBefore = await heldBytes()
   const measured = new Map<PeerId, Measured[]>(PEER_IDS.map((id) => [id, []]))
   for (let round = 0; round < rounds; round++) {
     for (const [index, id] of PEER_IDS.entries()) {
       const done = (round * PEER_IDS.length + index) / (rounds * PEER_IDS.length)
       const say = (what: string): void =>
         onProgress(`Round ${round + 1} of ${rounds} · ${PEERS[id].name}: ${what}`, done)
-      measured.get(id)?.push(await measurePeer(id, { ...options, model, round, say }))
+      measured.get(id)?.push(await measurePeer(id, { ...options, model, round, heldBefore, say }))
     }
   }
   onProgress('Done', 1)

@@ -15,6 +15,8 @@ export interface MeasureOptions extends PeerSettings {
   readonly repeats: number
   /** Lengths that are quickly read, for a test of the page. */
   readonly isShort: boolean
+  /** What the page held before any engine. */
+  readonly heldBefore: number | undefined
   say(what: string): void
 }
 
@@ -33,9 +35,6 @@ export const GREEDY_TOKENS = 32
 export async function measurePeer(id: PeerId, options: MeasureOptions): Promise<Measured> {
   const samples = new Samples()
   options.say('first visit')
-  // Once is enough, and a browser may take seconds to count; a minute where a worker has just been ended, so not between the two visits.
-  const counts = options.round === 0
-  const heldBefore = counts ? await heldBytes() : undefined
   await firstVisit(id, options, samples)
   options.say('later visit')
   const watch = watchBlocking()
@@ -45,9 +44,10 @@ export async function measurePeer(id: PeerId, options: MeasureOptions): Promise<
   samples.add('blocked-loading', watch.stop())
   try {
     const greedy = await ask(peer, options, samples)
-    if (counts) {
+    // Once is enough: a browser may take seconds to count.
+    if (options.round === 0) {
       options.say('memory')
-      samples.add('memory', difference(heldBefore, await heldBytes()))
+      samples.add('memory', difference(options.heldBefore, await heldBytes()))
     }
     return { samples: samples.all, greedy }
   } finally {
