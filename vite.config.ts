@@ -24,7 +24,14 @@ export default defineConfig(({ mode }): UserConfig => ({
     emptyOutDir: true,
     rollupOptions: {
       ...names,
-      input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html', 'dashboard/index.html'),
+      input: pagesOf(
+        'index.html',
+        'chat/index.html',
+        'crowd/index.html',
+        'dashboard/index.html',
+        'bench/index.html',
+        'bench/peer.html',
+      ),
     },
   },
   plugins: [

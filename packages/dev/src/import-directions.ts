@@ -35,12 +35,14 @@ const LAZY = '@tabserve/convert/browser'
 /** Packages that only these files may import: to replace the package, replace the file. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web':
-    /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets|webgpu\/gpu-ort)|convert\/src\/evaluation\/decoder-session)\.ts$/,
+    /^(packages\/(runtime\/src\/backend\/(public-ort|ort-assets|webgpu\/gpu-ort)|convert\/src\/evaluation\/decoder-session)|demo\/bench\/peers\/transformers)\.ts$/,
   comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/link)\.ts$/,
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
-  '@xenova/transformers': /^packages\/runtime\/src\/transformers\/(door|library)\.ts$/,
+  '@xenova/transformers':
+    /^(packages\/runtime\/src\/transformers\/(door|library)|demo\/bench\/peers\/transformers)\.ts$/,
+  '@wllama/wllama': /^demo\/bench\/peers\/wllama\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
   playwright: /^packages\/cli\/src\/bench\/find-chromium\.ts$/,

@@ -43,6 +43,9 @@ const TYPES: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 }
 
+/** Where pages ask how many bytes of files were sent so far: what their workers fetch they cannot see. */
+const SERVED_BYTES = '/served-bytes'
+
 /** Serves a folder to this machine: with ranges, without caching, never outside the folder. */
 export async function serve({
   root,
@@ -52,9 +55,12 @@ export async function serve({
   onRequest = () => {},
 }: ServeOptions): Promise<StaticServer> {
   const headers = { ...(isolated ? ISOLATION : {}), 'cache-control': 'no-cache', ...own }
+  let servedBytes = 0
   const server = createServer((request, response) => {
     onRequest(request.method ?? '', request.url ?? '')
-    answer(root, headers, request, response).catch((error: unknown) => {
+    if (request.url === SERVED_BYTES) return tellBytes(servedBytes, headers, response)
+    const count = (bytes: number): void => void (servedBytes += bytes)
+    answer(root, headers, request, response, count).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : new Error(String(error)))
     })
   })
@@ -82,11 +88,17 @@ export async function serve({
   }
 }
 
+function tellBytes(bytes: number, headers: Readonly<Record<string, string>>, response: ServerResponse): void {
+  const own = { 'cache-control': 'no-store', 'content-type': 'application/json' }
+  response.writeHead(200, { ...headers, ...own }).end(JSON.stringify({ bytes }))
+}
+
 async function answer(
   root: string,
   headers: Readonly<Record<string, string>>,
   request: IncomingMessage,
   response: ServerResponse,
+  onSent: (bytes: number) => void,
 ): Promise<void> {
   const path = pathOf(root, request.url ?? '/')
   const found = path === undefined ? undefined : await fileAt(path)
@@ -115,6 +127,7 @@ async function answer(
   if (request.method === 'HEAD' || found.size === 0) return void response.end()
   const stream = createReadStream(found.path, { start, end })
   stream.on('error', () => response.destroy())
+  stream.on('data', (piece) => onSent(piece.length))
   response.on('close', () => stream.destroy())
   stream.pipe(response)
 }

@@ -5,6 +5,7 @@ import { convert } from './convert.ts'
 import { doors } from './doors.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
+import { peers } from './peers.ts'
 import { sampling } from './sampling.ts'
 import { soak } from './soak.ts'
 import { tasks } from './tasks.ts'
@@ -19,6 +20,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   convert,
   doors,
   kernels,
+  peers,
   sampling,
   soak,
   tasks,
