@@ -12,6 +12,9 @@ const BIN = join(ROOT, 'node_modules/.bin')
 const STAMP = join(ROOT, 'node_modules/.tabserve-setup')
 const TEST_CONFIG = join(ROOT, 'test/playwright.config.ts')
 
+// TypeDoc has a TypeScript of its own, so it is not among the workspace's programs.
+const DOCS = ['../../packages/docs/node_modules/.bin/typedoc', '--options', 'packages/docs/typedoc.json']
+
 /** Each command as steps that run one after the other, until one fails. The last one gets the command line's arguments. */
 const COMMANDS = {
   start: {
@@ -25,6 +28,7 @@ const COMMANDS = {
     steps: [
       ['tsc', '--noEmit'],
       ['prettier', '--check', '--log-level', 'warn', '.'],
+      [...DOCS, '--logLevel', 'Warn'],
       ['vite', 'build', '--mode', 'test', '--logLevel', 'warn'],
       ['playwright', 'test', '-c', TEST_CONFIG],
     ],
@@ -47,10 +51,7 @@ const COMMANDS = {
     steps: [['tsx', join(ROOT, 'packages/convert/src/cli.ts')]],
     where: process.env.INIT_CWD ?? process.cwd(),
   },
-  // TypeDoc has a TypeScript of its own, so it is not among the workspace's programs.
-  docs: {
-    steps: [['../../packages/docs/node_modules/.bin/typedoc', '--options', 'packages/docs/typedoc.json']],
-  },
+  docs: { steps: [DOCS] },
 }
 
 const [name = '', ...args] = process.argv.slice(2)

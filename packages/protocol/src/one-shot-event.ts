@@ -66,6 +66,7 @@ export interface OneShotWork {
   readonly beganMs: number
 }
 
+/** What a one-shot request did for a while, on the clock of all events. */
 export interface OneShotStage {
   readonly name: 'preprocess' | 'queue' | 'inference' | 'postprocess'
   readonly fromMs: number
