@@ -14,6 +14,8 @@ const [URL_ON_GPU, NAME_ON_GPU] = hasShared ? [MODEL.fp32, 'stories260K-fp32'] :
 /** Longer than the page waits for a worker that makes no progress. */
 const SILENCE_MS = 9000
 const HANG_MS = 4000
+/** KV of one answer in one layer's keys: 4 heads, 512 positions, 16 floats. */
+const ROW_BYTES = 4 * 512 * 16 * 4
 
 /** One page for all of it: a worker's first steps on a software adapter take ten seconds. */
 test('a software GPU is not chosen; asked for, it gives the text of the CPU, alone, together, late, woken, and lost again and again', async ({
@@ -113,6 +115,20 @@ test('a GPU that does not call itself software is measured against the CPU once,
   expect(int8.choice.reason).toContain('int8')
 })
 
+test('a GPU that has no room for as many answers as were asked for holds half as many, and says so; the others wait', async ({
+  page,
+}) => {
+  test.skip(!hasShared, NO_SHARED)
+  await startClient(page, { maxBufferBytes: 2.5 * ROW_BYTES })
+  const info = await load(page, MODEL.fp32, { device: 'webgpu', maxRunning: 4 })
+  expect(info).toMatchObject({ runner: 'webgpu', maxRunning: 2 })
+  expect(info.runnerReason).toContain('2 answers at once, not 4: the GPU has no room for more')
+  const prompts = PROMPTS.slice(0, 3)
+  const texts = await ask(page, { prompts })
+  await load(page, MODEL.fp32, { device: 'wasm' })
+  expect(texts).toEqual(await ask(page, { prompts }))
+})
+
 test('where the adapter has halves a q4 model computes in them, with half the KV and the same text; floats are had on wish, and where halves are too small', async ({
   page,
   hasHalf,
@@ -157,10 +173,14 @@ type Command = 'destroy' | 'delay' | 'vanish' | 'restore' | 'count'
 /**
  * A client whose workers do with their devices what the page says: the worker file is the user's own. `destroy` loses them; `delay` has the next answer
  * of one come late; `vanish` loses them for good, and all memory with them, until `restore`. @param isHardware the adapter hides that it is software.
+ * @param maxBufferBytes larger buffers are asked for as large as can be, which SwiftShader has no memory for.
  */
-async function startClient(page: Page, { isHardware = false } = {}): Promise<void> {
+async function startClient(
+  page: Page,
+  { isHardware = false, maxBufferBytes = Infinity } = {},
+): Promise<void> {
   await page.evaluate(
-    async ({ isHardware, silenceMs, hangTimeoutMs }) => {
+    async ({ isHardware, maxBufferBytes, silenceMs, hangTimeoutMs }) => {
       const script = (text: string) => URL.createObjectURL(new Blob([text], { type: 'text/javascript' }))
       const patch = script(`
         const devices = new Set()
@@ -185,6 +205,11 @@ async function startClient(page: Page, { isHardware = false } = {}): Promise<voi
           }
           return ask()
         })
+        const create = GPUDevice.prototype.createBuffer
+        GPUDevice.prototype.createBuffer = function (wanted) {
+          const size = wanted.size > ${maxBufferBytes} ? this.limits.maxBufferSize : wanted.size
+          return create.call(this, { ...wanted, size })
+        }
         wrap(WebAssembly.Memory.prototype, 'grow', (ask) => {
           if (isGone) throw new RangeError('no memory')
           return ask()
@@ -205,7 +230,7 @@ async function startClient(page: Page, { isHardware = false } = {}): Promise<voi
       const make = () => new Worker(worker, { type: 'module' })
       window.client = await window.tabserve.createClient({ worker: make, threads: 1, hangTimeoutMs })
     },
-    { isHardware, silenceMs: SILENCE_MS, hangTimeoutMs: HANG_MS },
+    { isHardware, maxBufferBytes, silenceMs: SILENCE_MS, hangTimeoutMs: HANG_MS },
   )
 }
 

@@ -1,6 +1,8 @@
 import { cp } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { nodeResolve } from '@rollup/plugin-node-resolve'
 import { build as esbuild } from 'esbuild'
+import { rollup } from 'rollup'
 import { build as vite } from 'vite'
 import webpack from 'webpack'
 import { APP, pageWith } from './consumer.ts'
@@ -48,8 +50,21 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
       format: 'esm',
       outfile: consumer.path('esbuild/dist/main.js'),
     })
-    await cp(consumer.installed('assets'), consumer.path('esbuild/dist/assets'), { recursive: true })
-    await consumer.write('esbuild/dist/index.html', pageWith('main.js'))
-    return 'esbuild/dist'
+    return withCopiedFolder(consumer, 'esbuild/dist')
   },
+
+  async 'Rollup with one copied folder'(consumer) {
+    await consumer.write('rollup/main.js', APP)
+    const plugins = [nodeResolve({ browser: true })]
+    const bundle = await rollup({ input: consumer.path('rollup/main.js'), plugins })
+    await bundle.write({ file: consumer.path('rollup/dist/main.js'), format: 'es' })
+    await bundle.close()
+    return withCopiedFolder(consumer, 'rollup/dist')
+  },
+}
+
+async function withCopiedFolder(consumer: Consumer, folder: string): Promise<string> {
+  await cp(consumer.installed('assets'), consumer.path(folder, 'assets'), { recursive: true })
+  await consumer.write(`${folder}/index.html`, pageWith('main.js'))
+  return folder
 }
