@@ -4,14 +4,17 @@ import { join } from 'node:path'
 import type { InlineConfig, Plugin, UserConfig } from 'vite'
 import { build, defaultClientConditions, defineConfig } from 'vite'
 import { VitePWA } from 'vite-plugin-pwa'
-import { buildKernels } from './packages/kernels/build.ts'
+import { PACKAGE, buildBundles } from './packages/dev/src/package/bundles.ts'
+import { withoutSecondEngine } from './packages/dev/src/package/without-second-engine.ts'
 
 const ROOT = import.meta.dirname
 const SITE = join(ROOT, 'dist')
+/** What `npm run docs` has made, if it has. */
+const DOCS = join(ROOT, 'packages/docs/dist')
 
 /**
- * `vite build` makes the demo site in `dist/`: the pages of `demo/`, the bundled models, and `tabserve.global.js` with its
- * worker and onnxruntime's files beside it. `vite build --mode test` adds the page that browser tests and benchmarks drive.
+ * `vite build` makes the package's bundles, and of them the demo site in `dist/`: the pages of `demo/`, which take `tabserve` as any app does, the
+ * bundled models, and `tabserve.global.js` with what it fetches beside it; the documentation where it was built. `vite build --mode test` adds the page that browser tests and benchmarks drive.
  */
 export default defineConfig(({ mode }): UserConfig => ({
   ...shared,
@@ -21,45 +24,36 @@ export default defineConfig(({ mode }): UserConfig => ({
     emptyOutDir: true,
     rollupOptions: {
       ...names,
-      input: pagesOf('index.html', 'chat/index.html', 'crowd/index.html', 'dashboard/index.html'),
+      input: pagesOf(
+        'index.html',
+        'chat/index.html',
+        'crowd/index.html',
+        'dashboard/index.html',
+        'bench/index.html',
+        'bench/peer.html',
+      ),
     },
   },
   plugins: [
-    withoutSecondEngine,
-    { name: 'tabserve-kernels', buildStart: buildKernels },
+    { name: 'tabserve-package', buildStart: buildBundles },
+    { name: 'tabserve-docs', transformIndexHtml: linkToDocs },
     afterBuild('static-files', async () => {
+      await cp(join(PACKAGE, 'assets'), SITE, { recursive: true })
       await cp(join(ROOT, 'demo/script-tag'), join(SITE, 'script-tag'), { recursive: true })
       const models = join(ROOT, 'models/stories')
       if (existsSync(models)) await cp(models, join(SITE, 'models/stories'), { recursive: true })
-    }),
-    afterBuild('script-tag', async () => {
-      await build(library('tabserve/src/global.ts', 'iife', 'tabserve.global.js'))
-      await build(library('tabserve/src/worker-file.ts', 'es', 'tabserve.worker.js'))
-      await build(library('tabserve/src/broker.ts', 'es', 'tabserve.broker.js'))
-      await build(library('convert/src/converter.ts', 'es', CONVERTER))
-      await build(library('tabserve/src/service-worker-file.ts', 'es', 'tabserve.service-worker.js'))
+      if (existsSync(DOCS)) await cp(DOCS, join(SITE, 'docs'), { recursive: true })
     }),
     afterBuild('notebook', async () => void (await build(notebook))),
     ...(mode === 'test' ? [afterBuild('harness', async () => void (await build(harness)))] : []),
   ],
 }))
 
-/** transformers.js computes on our onnxruntime, which it finds on its own: the one that it imports is never fetched. */
-const withoutSecondEngine: Plugin = {
-  name: 'tabserve-without-second-engine',
-  enforce: 'pre',
-  resolveId: (id, importer) =>
-    id.startsWith('onnxruntime-web') && importer?.includes('/@huggingface/transformers/') === true
-      ? '\0no-onnxruntime'
-      : undefined,
-  load: (id) => (id === '\0no-onnxruntime' ? 'export {}' : undefined),
-}
-
-/** onnxruntime-web without its embedded glue: pthreads then load its own small `.mjs`, never our worker. */
+/** The harness is made of the rooms' sources: onnxruntime-web without its embedded glue, as in the package. */
 const shared: UserConfig = {
   base: './',
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
-  worker: { format: 'es', plugins: () => [withoutSecondEngine] },
+  worker: { format: 'es' },
 }
 
 const output: UserConfig['build'] = {
@@ -70,28 +64,22 @@ const output: UserConfig['build'] = {
   chunkSizeWarningLimit: 1000,
 }
 
-/** onnxruntime's files, the kernels and XGrammar keep one name, so that every bundle of the site shares one copy. */
+/** The package's own files keep their names, so that demos and script tags of the site share one copy. */
 const names = {
   output: {
-    assetFileNames: ({ names: [name = ''], originalFileNames: [file = ''] }: Asset) => {
-      if (file.includes('web-xgrammar/')) return 'xgrammar.js'
-      return /^(ort-wasm|kernels-)/.test(name) ? '[name][extname]' : 'assets/[name]-[hash][extname]'
-    },
+    assetFileNames: ({ names: [name = ''] }: { readonly names: readonly string[] }) =>
+      /^(ort-wasm|kernels-|tabserve\.|xgrammar)/.test(name)
+        ? '[name][extname]'
+        : 'assets/[name]-[hash][extname]',
   },
 }
-
-interface Asset {
-  readonly names: readonly string[]
-  readonly originalFileNames: readonly string[]
-}
-/** Beside the script tag's worker, which fetches it by this name only when something is to be converted. */
-const CONVERTER = 'tabserve.convert.js'
 
 const harness: InlineConfig = {
   ...shared,
   configFile: false,
   logLevel: 'warn',
   root: join(ROOT, 'packages/dev/src/harness'),
+  worker: { format: 'es', plugins: () => [withoutSecondEngine] },
   build: {
     ...output,
     outDir: join(SITE, 'harness'),
@@ -131,7 +119,7 @@ const notebook: InlineConfig = {
         cacheId: 'tabserve-notebook',
         // The page, its worker and the kernels. What only other models need comes when it is needed.
         globPatterns: ['**/*.{html,js,css,svg,png,webmanifest}', '**/kernels-*.wasm'],
-        globIgnores: ['**/ort-wasm*', '**/xgrammar*', '**/convert*'],
+        globIgnores: ['**/ort-wasm*', '**/xgrammar*', '**/tabserve.{convert,transformers}*'],
         maximumFileSizeToCacheInBytes: 4_000_000,
         clientsClaim: true, // the first visit too is to find its files after an update
         cleanupOutdatedCaches: true,
@@ -140,32 +128,12 @@ const notebook: InlineConfig = {
   ],
 }
 
-function library(entry: string, format: 'iife' | 'es', fileName: string): InlineConfig {
-  return {
-    ...shared,
-    configFile: false,
-    logLevel: 'warn',
-    plugins: [withoutSecondEngine],
-    build: {
-      ...output,
-      copyPublicDir: false,
-      lib: {
-        entry: join(ROOT, 'packages', entry),
-        formats: [format],
-        name: 'tabserve',
-        fileName: () => fileName,
-      },
-      // Complete in itself: what it shared with the worker would be another copy under an address with a query.
-      rollupOptions: {
-        external: ['@tabserve/convert/browser'],
-        output: { paths: { '@tabserve/convert/browser': `./${CONVERTER}` } },
-      },
-    },
-  }
-}
-
 function pagesOf(...pages: string[]): string[] {
   return pages.map((page) => join(ROOT, 'demo', page)).filter((page) => existsSync(page))
+}
+
+function linkToDocs(html: string): string {
+  return html.replace('<!-- documentation -->', existsSync(DOCS) ? '<a href="./docs/">Documentation</a>' : '')
 }
 
 function afterBuild(name: string, closeBundle: () => Promise<void>): Plugin {

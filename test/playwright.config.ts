@@ -12,5 +12,7 @@ export default defineConfig({
   projects: [
     { name: 'unit', testDir: 'unit' },
     { name: 'browser', testDir: 'browser' },
+    // One worker: packing and installing takes longer than all of its tests.
+    { name: 'package', testDir: 'package', workers: 1, timeout: 120_000 },
   ],
 })

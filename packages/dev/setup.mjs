@@ -47,6 +47,10 @@ const COMMANDS = {
     steps: [['tsx', join(ROOT, 'packages/convert/src/cli.ts')]],
     where: process.env.INIT_CWD ?? process.cwd(),
   },
+  // TypeDoc has a TypeScript of its own, so it is not among the workspace's programs.
+  docs: {
+    steps: [['../../packages/docs/node_modules/.bin/typedoc', '--options', 'packages/docs/typedoc.json']],
+  },
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -161,6 +161,44 @@ test('a worker script that is not there is engine_lost at once', async ({ page }
   expect(code).toBe('engine_lost')
 })
 
+test('a worker file that never calls startWorker is one engine_lost that says so, and the worker is ended', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async () => {
+    const url = URL.createObjectURL(new Blob(['setInterval(() => {}, 100)'], { type: 'text/javascript' }))
+    let numEnded = 0
+    const make = () => {
+      const worker = new Worker(url, { type: 'module' })
+      const { terminate } = worker
+      worker.terminate = () => {
+        numEnded++
+        terminate.call(worker)
+      }
+      return worker
+    }
+    const error = await window.tabserve.createClient({ worker: make, startTimeoutMs: 300 }).then(
+      () => undefined,
+      ({ code, message }: { code: string; message: string }) => ({ code, message }),
+    )
+    return { error, numEnded }
+  })
+  expect(found.error?.code).toBe('engine_lost')
+  expect(found.error?.message).toMatch(/startWorker\(\).*startTimeoutMs/)
+  expect(found.numEnded).toBeGreaterThan(0)
+})
+
+test('a worker whose script comes late, but in time, is waited for', async ({ page }) => {
+  await page.context().route('**/tabserve.worker.js', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    await route.continue()
+  })
+  const isLive = await page.evaluate(async () => {
+    window.client = await window.tabserve.createClient({ startTimeoutMs: 20_000, hangTimeoutMs: 500 })
+    return (await window.client.health()).live
+  })
+  expect(isLive).toBe(true)
+})
+
 test('after dispose every call is engine_lost', async ({ page }) => {
   const codes = await page.evaluate(async () => {
     const { client } = window

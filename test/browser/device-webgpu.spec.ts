@@ -1,5 +1,10 @@
+import { join } from 'node:path'
 import type { Page } from 'playwright/test'
-import { MODEL, expect, hasShared, test } from './fixtures.ts'
+import { randomDecoder } from '../../packages/convert/src/random-model.ts'
+import { vocabularyTokenizer } from '../../packages/convert/src/tokenizer/model-tokenizer.ts'
+import { syntheticVocabulary } from '../../packages/convert/src/tokenizer/synthetic.ts'
+import { writeModel } from '../../packages/convert/src/write-model.ts'
+import { MODEL, NO_HALF, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
 
 test.use({ gpu: true })
 test.describe.configure({ timeout: 600_000 })
@@ -13,6 +18,7 @@ const HANG_MS = 4000
 /** One page for all of it: a worker's first steps on a software adapter take ten seconds. */
 test('a software GPU is not chosen; asked for, it gives the text of the CPU, alone, together, late, woken, and lost again and again', async ({
   page,
+  hasHalf,
 }) => {
   const fetched: string[] = []
   page.context().on('request', (request) => fetched.push(request.url()))
@@ -25,6 +31,11 @@ test('a software GPU is not chosen; asked for, it gives the text of the CPU, alo
   await load(page, URL_ON_GPU, { device: 'wasm' })
   const wanted = await ask(page)
   expect(fetched.filter((url) => url.includes('ort-wasm'))).toEqual([])
+
+  if (!hasHalf)
+    await expect(load(page, URL_ON_GPU, { device: 'webgpu', kvType: 'float16' })).rejects.toThrow(
+      /shader-f16/,
+    )
 
   // int8 products have no kernel on WebGPU: it works, and says so.
   const forced = await load(page, MODEL.stories1, { device: 'webgpu', maxRunning: 1 })
@@ -101,6 +112,45 @@ test('a GPU that does not call itself software is measured against the CPU once,
   expect(int8.choice).toMatchObject({ device: 'wasm', by: 'facts' })
   expect(int8.choice.reason).toContain('int8')
 })
+
+test('where the adapter has halves a q4 model computes in them, with half the KV and the same text; floats are had on wish, and where halves are too small', async ({
+  page,
+  hasHalf,
+}) => {
+  test.skip(!hasHalf, NO_HALF)
+  test.skip(!hasShared, NO_SHARED)
+  await writeLarge()
+  await startClient(page)
+  const model = 'stories260K-q4'
+
+  const floats = await load(page, MODEL.q4, { device: 'webgpu', maxRunning: 4, kvType: 'float32' })
+  expect(floats).toMatchObject({ activations: 'float32', kvType: 'float32', maxRunning: 4 })
+  const wanted = await ask(page, { model })
+  await page.evaluate((model) => window.client.unload(model), model)
+
+  const halves = await load(page, MODEL.q4, { device: 'webgpu', maxRunning: 4 })
+  expect(halves).toMatchObject({ activations: 'float16', kvType: 'float16', kvBytes: floats.kvBytes / 2 })
+  expect(halves.placement?.onCpu).toEqual([])
+  expect(await ask(page, { model })).toEqual(wanted)
+  expect(await ask(page, { model, losses: 1 })).toEqual(wanted)
+  await page.evaluate((model) => window.client.unload(model), model)
+
+  // Its activations are beyond 65504: attention, behind a norm, still has halves.
+  const large = await load(page, '/fixtures/large/', { device: 'webgpu', maxRunning: 1 })
+  expect(large).toMatchObject({ activations: 'float32', kvType: 'float16' })
+  expect(large.runnerReason).toContain(
+    'not with activations in halves: what this model computes is too large',
+  )
+})
+
+/** A random model whose embedding is a million times as large as others'. */
+async function writeLarge(): Promise<void> {
+  const shape = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, hiddenDim: 64, vocabSize: 300 }
+  const spec = { ...randomDecoder(shape, 64, 3, true), embeddingScale: 1e6 }
+  const out = join(import.meta.dirname, '../../dist/fixtures/large')
+  const tokenizer = vocabularyTokenizer(syntheticVocabulary(shape.vocabSize), 64)
+  await writeModel(spec, tokenizer, { out, name: 'large', version: '1', weights: 'q4', force: true })
+}
 
 type Command = 'destroy' | 'delay' | 'vanish' | 'restore' | 'count'
 

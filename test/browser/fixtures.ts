@@ -4,12 +4,14 @@ import type { BrowserContext, Page } from 'playwright/test'
 import { test as base } from 'playwright/test'
 import { SOFTWARE_GPU, launchPersistent } from '../../packages/dev/src/launch-browser.ts'
 import { serve } from '../../packages/dev/src/serve.ts'
+import { KeptBrowser } from './kept-browser.ts'
 
 export { expect } from 'playwright/test'
 
 const ROOT = join(import.meta.dirname, '../..')
 export const SHARED = join(ROOT, '../shared')
 export const hasShared = existsSync(SHARED)
+export const NO_HALF = 'the adapter of this browser has no shader-f16'
 export const NO_SHARED = '../shared, the folder of test models, is not here'
 
 /** The bundled model, and the fixtures that `global-setup.ts` converts, as paths of the site. */
@@ -34,7 +36,7 @@ declare global {
 }
 
 interface Fixtures {
-  /** A page of the site with `window.tabserve`, in a browser whose storage lasts as long as the test. */
+  /** A page of the site with `window.tabserve`, in a browser whose storage, routes and offline switch last as long as the test. */
   readonly page: Page
   readonly context: BrowserContext
   /** A page with `window.harness`. */
@@ -46,17 +48,31 @@ interface Fixtures {
 interface Options {
   /** Gives the browser a GPU that is computed on the CPU. */
   readonly gpu: boolean
+  /** Starts a browser for this test alone: where memory is measured. */
+  readonly ownBrowser: boolean
 }
 
 interface WorkerFixtures {
+  readonly keptBrowser: KeptBrowser
   /** The built site, cross-origin isolated. */
   readonly site: { readonly url: string }
   /** The same without the headers. */
   readonly plainSite: { readonly url: string }
+  /** Whether the adapter that the browser computes on the CPU has halves: SwiftShader has none. */
+  readonly hasHalf: boolean
 }
 
 export const test = base.extend<Fixtures & Options, WorkerFixtures>({
   gpu: [false, { option: true }],
+  ownBrowser: [false, { option: true }],
+  keptBrowser: [
+    async ({}, use) => {
+      const browser = new KeptBrowser()
+      await use(browser)
+      await browser.close()
+    },
+    { scope: 'worker' },
+  ],
   site: [
     async ({}, use) => {
       const server = await serve({ root: join(ROOT, 'dist'), port: 0 })
@@ -73,7 +89,24 @@ export const test = base.extend<Fixtures & Options, WorkerFixtures>({
     },
     { scope: 'worker' },
   ],
-  context: async ({ gpu }, use) => {
+  hasHalf: [
+    async ({ site }, use) => {
+      const { context, close } = await launchPersistent([SOFTWARE_GPU])
+      const page = await context.newPage()
+      await page.goto(new URL('/script-tag/blank.html', site.url).href)
+      const has = await page.evaluate(async () =>
+        (await navigator.gpu.requestAdapter())?.features.has('shader-f16'),
+      )
+      await close()
+      await use(has === true)
+    },
+    { scope: 'worker' },
+  ],
+  context: async ({ gpu, ownBrowser, keptBrowser }, use) => {
+    if (!gpu && !ownBrowser) {
+      await use(await keptBrowser.lend())
+      return keptBrowser.takeBack()
+    }
     const { context, close } = await launchPersistent(gpu ? [SOFTWARE_GPU] : [])
     await use(context)
     await close()

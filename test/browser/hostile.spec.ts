@@ -85,7 +85,7 @@ const TEMPLATES: readonly [what: string, template: string, codes: readonly strin
 for (const [what, template, codes] of TEMPLATES) {
   test(`a chat template that ${what} costs its own model one typed error`, async ({ page }) => {
     await page.evaluate(
-      async () => (window.client = await window.tabserve.createClient({ hangTimeoutMs: 2000 })),
+      async () => (window.client = await window.tabserve.createClient({ hangTimeoutMs: 1000 })),
     )
     const config = JSON.parse(
       await readFile(join(DIST, MODEL.stories1, 'tokenizer_config.json'), 'utf8'),

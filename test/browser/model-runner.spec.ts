@@ -1,10 +1,18 @@
-import type { RunnerName } from '../../packages/protocol/src/index.ts'
-import { MODEL, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
+import type { KvType, RunnerName } from '../../packages/protocol/src/index.ts'
+import { MODEL, NO_HALF, NO_SHARED, expect, hasShared, test } from './fixtures.ts'
 
 test.skip(!hasShared, NO_SHARED)
 
-/** Who passes the suite, on which models; halves round every sum that another order of sums gives. */
-const RUNNERS = [
+interface Suite {
+  readonly runner: RunnerName
+  readonly models: readonly (keyof typeof MODEL)[]
+  /** How far logits may be apart; halves round every sum that another order of sums gives. */
+  readonly within: number
+  readonly kvType?: KvType
+}
+
+/** Who passes the suite, on which models. */
+const SUITES: readonly Suite[] = [
   { runner: 'kernels', models: ['fp32', 'int8'], within: 1e-4 },
   { runner: 'heap', models: ['fp32', 'int8', 'genai-float32'], within: 1e-4 },
   {
@@ -14,27 +22,34 @@ const RUNNERS = [
   },
   { runner: 'heap', models: ['genai-float16'], within: 0.1 },
   { runner: 'public', models: ['genai-float16', 'optimum-float16'], within: 0.1 },
-] as const
+]
 
 /** The conformance suite of `ModelRunner`: the same promises for every implementation. */
-for (const { runner, models, within } of RUNNERS) describeRunner(runner, models, within)
+for (const suite of SUITES) describeRunner(suite)
 
 test.describe('on a software GPU', () => {
   test.use({ gpu: true })
   test.describe.configure({ timeout: 180_000 })
   // int8 graphs would compute on the CPU: see `GpuDevice`.
-  describeRunner('webgpu', ['fp32', 'q4'], 1e-4)
+  describeRunner({ runner: 'webgpu', models: ['fp32', 'q4'], within: 1e-4 })
+
+  // fp32 weights: attention in halves; q4: everything.
+  test.describe('in halves', () => {
+    test.beforeEach(({ hasHalf }) => test.skip(!hasHalf, NO_HALF))
+    describeRunner({ runner: 'webgpu', models: ['fp32', 'q4'], within: 0.1, kvType: 'float16' })
+  })
 })
 
-function describeRunner(runner: RunnerName, models: readonly (keyof typeof MODEL)[], within: number): void {
+function describeRunner({ runner, models, within, kvType }: Suite): void {
   for (const model of models) {
     test(`${runner}, ${model}: chunks, rows and rollbacks give what one pass alone gives`, async ({
       harnessPage,
     }) => {
       const found = await harnessPage.evaluate(
-        async ({ url, runner }) => {
+        async ({ url, runner, kvType }) => {
           const { harness, assets } = window
-          const open = { url: new URL(url, location.href).href, runner, assets, rows: 3, contextLength: 64 }
+          const folder = new URL(url, location.href).href
+          const open = { url: folder, runner, assets, kvType, rows: 3, contextLength: 64 }
           const { id } = await harness.open(open)
           const prompts = [
             [1, 403, 407, 261, 378, 432, 383],
@@ -93,7 +108,7 @@ function describeRunner(runner: RunnerName, models: readonly (keyof typeof MODEL
             after,
           }
         },
-        { url: MODEL[model], runner },
+        { url: MODEL[model], runner, kvType },
       )
       expect(found.allCount).toBe(9)
       expectClose(found.pieces, found.whole[2], within)
@@ -106,10 +121,18 @@ function describeRunner(runner: RunnerName, models: readonly (keyof typeof MODEL
       harnessPage,
     }) => {
       const found = await harnessPage.evaluate(
-        async ({ url, runner }) => {
+        async ({ url, runner, kvType }) => {
           const { harness, assets } = window
           const folder = new URL(url, location.href).href
-          const open = { url: folder, runner, assets, rows: 4, contextLength: 400, maxTokensPerStep: 256 }
+          const open = {
+            url: folder,
+            runner,
+            assets,
+            kvType,
+            rows: 4,
+            contextLength: 400,
+            maxTokensPerStep: 256,
+          }
           const { id, chunk } = await harness.open(open)
           const last = 'last' as const
           const run = (row: number, from: number, tokens: number[]) => ({
@@ -168,7 +191,7 @@ function describeRunner(runner: RunnerName, models: readonly (keyof typeof MODEL
           await harness.close(id)
           return { alone, next, together, moved, before, after, grown, wholeLong, wholeOne }
         },
-        { url: MODEL[model], runner },
+        { url: MODEL[model], runner, kvType },
       )
       found.together.forEach((logits, index) => expectClose(logits, found.alone[index], within))
       const [first, second, third] = found.next
@@ -185,22 +208,23 @@ function describeRunner(runner: RunnerName, models: readonly (keyof typeof MODEL
       harnessPage,
     }) => {
       const check = harnessPage.evaluate(
-        async ({ url, runner, within }) => {
+        async ({ url, runner, kvType, within }) => {
           const { harness, assets } = window
-          const open = { url: new URL(url, location.href).href, runner, assets, rows: 2, contextLength: 200 }
+          const folder = new URL(url, location.href).href
+          const open = { url: folder, runner, assets, kvType, rows: 2, contextLength: 200 }
           const [first, second] = [await harness.open(open), await harness.open(open)]
           await harness.checkKvBytes(first.id, second.id, within)
         },
-        { url: MODEL[model], runner, within },
+        { url: MODEL[model], runner, kvType, within },
       )
       await expect(check).resolves.toBeUndefined()
     })
 
     test(`${runner}, ${model}: a failed pass leaves the runner usable`, async ({ harnessPage }) => {
       const found = await harnessPage.evaluate(
-        async ({ url, runner }) => {
+        async ({ url, runner, kvType }) => {
           const { harness, assets } = window
-          const { id } = await harness.open({ url: new URL(url, location.href).href, runner, assets })
+          const { id } = await harness.open({ url: new URL(url, location.href).href, runner, assets, kvType })
           const run = (token: number) =>
             harness.run(id, [{ kv: { row: 0 }, from: 0, tokens: [token], wantLogits: 'last' }])
           const before = [...((await run(1))[0] ?? [])]
@@ -210,7 +234,7 @@ function describeRunner(runner: RunnerName, models: readonly (keyof typeof MODEL
           )
           return { before, failure, after: [...((await run(1))[0] ?? [])] }
         },
-        { url: MODEL[model], runner },
+        { url: MODEL[model], runner, kvType },
       )
       expect(found.failure).toBe('failed')
       expect(found.after).toEqual(found.before)

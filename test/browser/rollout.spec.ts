@@ -333,7 +333,11 @@ async function start(
       const kernels = { plain: gone, relaxed: gone, 'plain-threads': gone, 'relaxed-threads': gone }
       window.client = await window.tabserve.createClient({
         ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }),
-        ...(assets === undefined ? {} : { assets: { ...onnxruntime, webgpu, kernels, grammar: gone } }),
+        ...(assets === undefined
+          ? {}
+          : {
+              assets: { ...onnxruntime, webgpu, kernels, grammar: gone, converter: gone, transformers: gone },
+            }),
       })
       await window.client.register(url)
       for (const version of versions) await window.client.load(`stories@${version}`, load)

@@ -31,40 +31,46 @@ test('three tabs share one worker and one copy of the weights, and all stream', 
     expect(models).toMatchObject([{ id: 'stories@1', replicas: [{ state: 'ready' }] }])
 })
 
-test('three tabs that share hold the weights once, three that do not hold them three times', async ({
-  context,
-  site,
-}) => {
-  test.skip(pageMemory() === undefined, 'this system does not tell how much memory a process holds')
-  test.slow() // seven times 61 MB
-  const name = 'tabs-memory'
-  const out = joinPath(import.meta.dirname, '../../dist/fixtures', name)
-  await rm(out, { recursive: true, force: true })
-  const options = { shape: SHAPE_15M, contextLength: 64, weights: 'fp32', version: '1' } as const
-  const { manifest } = await makeRandomModel({ ...options, out, name })
-  const weights = manifest.files.find(({ path }) => path.endsWith('.data'))!.bytes
-  /** What the first tab and all three hold, beyond what they hold without the model, and what each says. */
-  const held = async (share: boolean) => {
-    const tabs = await openTabs(context, site.url, 3, undefined, share)
-    const grown: number[] = []
-    const texts: string[] = []
-    const before = await settledMemory()
-    for (const [index, tab] of tabs.entries()) {
-      texts.push(await tab.evaluate(loadAndAsk, { url: `/fixtures/${name}/`, name }))
-      if (index !== 1) grown.push((await settledMemory()) - before)
+test.describe('in a browser of its own', () => {
+  test.use({ ownBrowser: true })
+
+  test('three tabs that share hold the weights once, three that do not hold them three times', async ({
+    context,
+    site,
+  }) => {
+    test.skip(pageMemory() === undefined, 'this system does not tell how much memory a process holds')
+    test.slow() // seven times 61 MB
+    const name = 'tabs-memory'
+    const out = joinPath(import.meta.dirname, '../../dist/fixtures', name)
+    await rm(out, { recursive: true, force: true })
+    const options = { shape: SHAPE_15M, contextLength: 64, weights: 'fp32', version: '1' } as const
+    const { manifest } = await makeRandomModel({ ...options, out, name })
+    const weights = manifest.files.find(({ path }) => path.endsWith('.data'))!.bytes
+    /** What the first tab and all three hold, beyond what they hold without the model, and what each says. */
+    const held = async (share: boolean) => {
+      const tabs = await openTabs(context, site.url, 3, undefined, share)
+      const grown: number[] = []
+      const texts: string[] = []
+      const before = await settledMemory()
+      for (const [index, tab] of tabs.entries()) {
+        texts.push(await tab.evaluate(loadAndAsk, { url: `/fixtures/${name}/`, name }))
+        if (index !== 1) grown.push((await settledMemory()) - before)
+      }
+      for (const tab of tabs) await tab.close()
+      const [one = NaN, three = NaN] = grown
+      return { one, three, texts }
     }
-    for (const tab of tabs) await tab.close()
-    const [one = NaN, three = NaN] = grown
-    return { one, three, texts }
-  }
-  const [shared, alone] = [await held(true), await held(false)]
-  expect(new Set([...shared.texts, ...alone.texts]).size).toBe(1)
-  const [ofWeights, ...figures] = [weights, shared.one, shared.three, alone.one, alone.three].map((bytes) =>
-    (bytes / 1e6).toFixed(0),
-  )
-  console.log(`weights ${ofWeights} MB; one and three sharing, one and three alone: ${figures.join(', ')} MB`)
-  expect(shared.three - shared.one).toBeLessThan(0.7 * weights)
-  expect(alone.three - alone.one).toBeGreaterThan(1.6 * weights)
+    const [shared, alone] = [await held(true), await held(false)]
+    expect(new Set([...shared.texts, ...alone.texts]).size).toBe(1)
+    const [ofWeights, ...figures] = [weights, shared.one, shared.three, alone.one, alone.three].map((bytes) =>
+      (bytes / 1e6).toFixed(0),
+    )
+    console.log(
+      `weights ${ofWeights} MB; one and three sharing, one and three alone: ${figures.join(', ')} MB`,
+    )
+    expect(shared.three - shared.one).toBeLessThan(0.7 * weights)
+    expect(alone.three - alone.one).toBeGreaterThan(1.6 * weights)
+  })
 })
 
 test('when the leading tab closes in the middle of their streams the others finish with the same text', async ({

@@ -1,7 +1,10 @@
 import type { GraphBuilder } from '../../packages/convert/src/onnx/graph-builder.ts'
 import { BlockWriter } from '../../packages/convert/src/graph/block-writer.ts'
 import type { DecoderLayer, DecoderSpec } from '../../packages/convert/src/graph/decoder-spec.ts'
-import { FloatLinear } from '../../packages/convert/src/graph/linear-float.ts'
+import type { LinearForm } from '../../packages/convert/src/graph/linear.ts'
+import { linearForm } from '../../packages/convert/src/graph/linear.ts'
+import { QuantizationError } from '../../packages/convert/src/quantization/report.ts'
+import type { WeightForm } from '../../packages/protocol/src/index.ts'
 
 export interface ExportOptions {
   /** Of the caches, and of the logits. */
@@ -10,6 +13,8 @@ export interface ExportOptions {
   readonly positions: 'input' | 'counted'
   /** Of every token, of the last one of each row, or of as many as `num_logits_to_keep` says. */
   readonly logits?: 'all' | 'last' | 'kept'
+  /** Of the matrices. Default fp32. */
+  readonly weights?: WeightForm
 }
 
 /** Attention of one layer as an exporter writes it: a normed input in, what attention gives before its output matrix out. */
@@ -29,7 +34,7 @@ export function exportDecoder(
   options: ExportOptions,
   attention: (blocks: BlockWriter) => AttentionExport,
 ): void {
-  const linear = new FloatLinear(builder)
+  const linear = linearOf(builder, options)
   const blocks = new BlockWriter(builder, linear, spec.normEpsilon)
   builder.input('input_ids', 'int64', ['batch_size', 'sequence_length'])
   builder.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length'])
@@ -49,7 +54,7 @@ export function exportDecoder(
   }
   const writer = attention(blocks)
   writer.prepare()
-  let hidden = linear.embed('input_ids', spec.embedding)
+  let hidden = linear.embed(tokenIds(builder, options), spec.embedding)
   for (const [index, layer] of spec.layers.entries()) {
     const name = `layers.${index}`
     const normed = blocks.norm(`${name}.attention_norm`, hidden, layer.attentionNorm)
@@ -58,6 +63,16 @@ export function exportDecoder(
     hidden = builder.node('Add', `${name}.fed`, [hidden, feedForward(blocks, index, layer, hidden)])
   }
   logits(blocks, spec, options, hidden)
+}
+
+function linearOf(builder: GraphBuilder, { weights = 'fp32' }: ExportOptions): LinearForm {
+  return linearForm(weights, { builder, error: new QuantizationError(), logitsParts: 1 })
+}
+
+/** 64 bits; 32 where whole rows are found by elements, which are counted in 32. */
+function tokenIds(builder: GraphBuilder, { weights }: ExportOptions): string {
+  if (weights !== 'int8') return 'input_ids'
+  return builder.node('Cast', 'input_ids.int32', ['input_ids'], { attributes: { to: 6 } })
 }
 
 function feedForward(blocks: BlockWriter, index: number, layer: DecoderLayer, hidden: string): string {

@@ -20,6 +20,8 @@ export interface ForeignOptions extends ExportOptions {
   readonly style: 'genai' | 'optimum'
   /** Weights within the graph instead of in a file beside it. */
   readonly inline: boolean
+  /** What the file beside it is called. */
+  readonly externalData?: string
 }
 
 export interface ForeignExport {
@@ -31,7 +33,8 @@ export interface ForeignExport {
 
 /** A decoder as `style`'s exporter writes it. */
 export function exportForeign(spec: DecoderSpec, options: ForeignOptions): ForeignExport {
-  const builder = new GraphBuilder(DATA)
+  const { externalData: dataFile = DATA } = options
+  const builder = new GraphBuilder(dataFile)
   const padded = options.style === 'genai' ? padHeads(spec) : spec
   exportDecoder(builder, padded, options, (blocks) =>
     options.style === 'genai'
@@ -48,7 +51,7 @@ export function exportForeign(spec: DecoderSpec, options: ForeignOptions): Forei
       kind: 'decoder-onnx',
       architecture,
       file: GRAPH,
-      externalData: options.inline ? [] : [`onnx/${DATA}`],
+      externalData: options.inline ? [] : [`onnx/${dataFile}`],
       layers: spec.layers.length,
       heads,
       kvHeads,

@@ -3,12 +3,17 @@ import { pathToFileURL } from 'node:url'
 import type { InferManifest, Tensors } from '@tabserve/protocol'
 import { InferSession } from '../../packages/runtime/src/backend/infer-session.ts'
 import { PublicOrt } from '../../packages/runtime/src/backend/public-ort.ts'
-import type { Handler, MultiPass } from '../../packages/runtime/src/handlers/handler.ts'
+import type { Handler, HandlerHost, MultiPass } from '../../packages/runtime/src/handlers/handler.ts'
 import { TaskModel } from '../../packages/runtime/src/handlers/task-model.ts'
 import { memoryFiles } from '../../packages/runtime/src/models/model-files.ts'
 import { taskFiles } from './write-folder.ts'
 
 const ORT = join(import.meta.dirname, '../../packages/runtime/node_modules/onnxruntime-web/dist')
+
+const HOST: HandlerHost = {
+  openGraph: () => Promise.reject(new Error('no handler under test brings a graph along')),
+  importTransformers: () => Promise.reject(new Error('no handler under test needs transformers.js')),
+}
 
 /** A model in Node, its graphs on onnxruntime-web: items go through a handler one by one, or their rows together. */
 export class NodeModel {
@@ -31,7 +36,7 @@ export class NodeModel {
       sessions.set(name, await InferSession.create(ort, graph, []))
     const folder = taskFiles({ name: 'test', graphs, files, options })
     const all = new Map(Object.entries(folder.files).map(([path, bytes]) => [path, Uint8Array.from(bytes)]))
-    return new NodeModel(sessions, new TaskModel(memoryFiles(all), folder.manifest))
+    return new NodeModel(sessions, new TaskModel(memoryFiles(all), folder.manifest, HOST))
   }
 
   private constructor(sessions: ReadonlyMap<string, InferSession>, model: TaskModel) {

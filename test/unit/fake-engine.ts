@@ -2,7 +2,7 @@ import type { GenerateRequest, RequestEvent } from '../../packages/protocol/src/
 import { Engine } from '../../packages/engine/src/engine.ts'
 import type { Observer } from '../../packages/engine/src/observer.ts'
 import { NO_OBSERVER } from '../../packages/engine/src/observer.ts'
-import type { Prompt } from '../../packages/engine/src/engine.ts'
+import type { Prompt } from '../../packages/engine/src/open-choices.ts'
 import type { Capabilities } from '../../packages/engine/src/model-runner.ts'
 import type { SchedulerOptions } from '../../packages/engine/src/step-policy.ts'
 import { resolveSampling } from '../../packages/engine/src/sampling-params.ts'

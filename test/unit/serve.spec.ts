@@ -37,6 +37,16 @@ test('a folder is its index.html, and its address gets its slash', async () => {
   expect(await response.text()).toBe('<p>page</p>')
 })
 
+test('the bytes of files that were sent are counted, of ranges only what they hold, and of what is not there none', async () => {
+  const servedBytes = async () =>
+    ((await (await fetch(`${server.url}served-bytes`)).json()) as { bytes: number }).bytes
+  expect(await servedBytes()).toBe(0)
+  await (await fetch(`${server.url}data.wasm`)).text()
+  await (await fetch(`${server.url}data.wasm`, { headers: { range: 'bytes=2-4' } })).text()
+  await (await fetch(`${server.url}nothing`)).text()
+  expect(await servedBytes()).toBe(13)
+})
+
 for (const [range, status, body] of [
   ['bytes=2-4', 206, '234'],
   ['bytes=7-', 206, '789'],

@@ -14,7 +14,10 @@ import { refuse } from './unknown-options.ts'
 
 /** Longer than the slowest step of a model that fits the CPU. */
 const HANG_TIMEOUT_MS = 20_000
+/** Longer than the worker's script takes over a slow line. */
+const START_TIMEOUT_MS = 30_000
 
+/** How a client is made. `createClient` of `tabserve` fills in `worker`, `broker` and `assets`; everything else is optional. */
 export interface ClientOptions {
   /** Makes a worker. Called at once, for every replica, and for a replica whose worker died. */
   readonly worker: () => Worker
@@ -24,6 +27,8 @@ export interface ClientOptions {
   readonly threads?: number
   /** Milliseconds without a sign of life, or without progress while there is work, after which a worker is replaced. Default 20 s, 2 min while it loads. */
   readonly hangTimeoutMs?: number
+  /** Milliseconds that a worker's file may take to come and to call `startWorker`; then it is `engine_lost`. Default 30 s. */
+  readonly startTimeoutMs?: number
   /**
    * One engine for all tabs of this origin that say so, with the same assets, threads and storage: the first tab's, and when it closes another's, where
    * running requests go on. Where the browser has no shared workers or no Web Locks the tab is alone: `client.role` says. Default false: loads, `scale` and
@@ -81,13 +86,16 @@ export interface CheckedOptions {
 
 /** Throws `bad_request`. */
 export function checkedOptions(options: ClientOptions): CheckedOptions {
-  const { worker, assets, threads, hangTimeoutMs, storage, share = false, broker, ...onPage } = options
+  const { worker, assets, threads, hangTimeoutMs, startTimeoutMs, ...others } = options
+  const { storage, share = false, broker, ...onPage } = others
   const { memoryBudgetBytes, hub, whenHidden = 'keep', whenTight = 'fail', telemetry, ...unknown } = onPage
   refuse(unknown, 'createClient')
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
     throw wrong('threads', threads, 'a whole number from 1 to 64')
   if (hangTimeoutMs !== undefined && !(typeof hangTimeoutMs === 'number' && hangTimeoutMs > 0))
     throw wrong('hangTimeoutMs', hangTimeoutMs, 'a number above 0')
+  if (startTimeoutMs !== undefined && !(typeof startTimeoutMs === 'number' && startTimeoutMs > 0))
+    throw wrong('startTimeoutMs', startTimeoutMs, 'a number above 0')
   if (whenTight !== 'fail' && whenTight !== 'sleep-idle')
     throw wrong('whenTight', whenTight, "'fail' or 'sleep-idle'")
   if (whenHidden !== 'keep' && share)
@@ -99,6 +107,7 @@ export function checkedOptions(options: ClientOptions): CheckedOptions {
       worker,
       assets: absoluteAssets(assets),
       hangTimeoutMs: hangTimeoutMs ?? HANG_TIMEOUT_MS,
+      startTimeoutMs: startTimeoutMs ?? START_TIMEOUT_MS,
       memoryBudgetBytes: memoryBudgetBytes ?? Infinity,
       ...(threads === undefined ? {} : { threads }),
       ...(storage === undefined ? {} : { storage: checkedStorage(storage) }),
@@ -147,6 +156,8 @@ function absoluteAssets({
   webgpu,
   kernels,
   grammar,
+  converter,
+  transformers,
 }: WorkerConfig['assets']): WorkerConfig['assets'] {
   const absolute = (address: string) => new URL(address, location.href).href
   return {
@@ -157,6 +168,8 @@ function absoluteAssets({
       asyncify: { mjs: absolute(webgpu.asyncify.mjs), wasm: absolute(webgpu.asyncify.wasm) },
     },
     grammar: absolute(grammar),
+    converter: absolute(converter),
+    transformers: absolute(transformers),
     kernels: {
       plain: absolute(kernels.plain),
       relaxed: absolute(kernels.relaxed),

@@ -210,6 +210,7 @@ export class Client {
     this.#control.removeAlias(name)
   }
 
+  /** Every alias and what it stands for. */
   aliases(): ReadonlyMap<string, AliasOptions> {
     return this.#control.aliases()
   }
@@ -425,6 +426,7 @@ export class Client {
     this.#control.lost()
   }
 
+  /** The same as `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }

@@ -15,6 +15,7 @@ import { pickedFiles } from './picked-files.ts'
 import { refuse, unknownOf } from './unknown-options.ts'
 import { withPort } from './with-port.ts'
 
+/** How a model is brought into storage. */
 export interface PrefetchOptions {
   readonly onProgress?: (progress: LoadProgress) => void
   /** Stops the download, which fails with `aborted`; the next one goes on where it stopped. */
@@ -87,6 +88,7 @@ export class Models {
     await this.#host.call((api) => api.setPinned(url, true))
   }
 
+  /** Lets a model be evicted again. */
   async unpin(model: ModelAddress): Promise<void> {
     const url = this.addressOf(model)
     await this.#host.call((api) => api.setPinned(url, false))

@@ -7,9 +7,10 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['protocol'],
   kernels: [],
   runtime: ['engine', 'kernels', 'kernels/assets', 'protocol'],
-  worker: ['runtime', 'engine', 'protocol', 'convert/browser'],
+  worker: ['runtime', 'runtime/extensions', 'engine', 'protocol', 'convert/browser'],
   client: ['protocol', 'engine'],
   convert: ['protocol'],
+  cli: ['convert', 'convert/cli', 'dev/serve', 'protocol', 'runtime/onnx-graph'],
   tabserve: [
     'client',
     'client/ai-sdk',
@@ -19,12 +20,14 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'client/service-worker',
     'worker',
     'worker/broker',
-    'runtime/assets',
   ],
 }
 
 /** What a page's worker fetches of a room that otherwise runs in Node. */
 const BROWSER_ENTRY = 'packages/convert/src/converter.ts'
+
+/** What the command line's benchmark runs in a page. */
+const CLI_PAGE = /^packages\/cli\/src\/bench\/(page|figures)\.ts$/
 
 /** Fetched only by who needs it: with `import()`, or for its types. */
 const LAZY = '@tabserve/convert/browser'
@@ -32,14 +35,17 @@ const LAZY = '@tabserve/convert/browser'
 /** Packages that only these files may import: to replace the package, replace the file. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web':
-    /^packages\/(runtime\/src\/backend\/(public-ort|ort-assets|webgpu\/gpu-ort)|convert\/src\/evaluation\/decoder-session)\.ts$/,
+    /^(packages\/(runtime\/src\/backend\/(public-ort|ort-assets|webgpu\/gpu-ort)|convert\/src\/evaluation\/decoder-session)|demo\/bench\/peers\/transformers)\.ts$/,
   comlink: /^packages\/(worker\/src\/host|client\/src\/hub\/link)\.ts$/,
   'idb-keyval': /^packages\/runtime\/src\/storage\/idb-chunk-store\.ts$/,
   'hash-wasm': /^packages\/runtime\/src\/models\/sha256\.ts$/,
   '@mlc-ai/web-xgrammar': /^packages\/runtime\/src\/grammar\/(xgrammar|xgrammar-asset)\.ts$/,
-  '@xenova/transformers': /^packages\/runtime\/src\/transformers\/door\.ts$/,
+  '@xenova/transformers':
+    /^(packages\/runtime\/src\/transformers\/(door|library)|demo\/bench\/peers\/transformers)\.ts$/,
+  '@wllama/wllama': /^demo\/bench\/peers\/wllama\.ts$/,
   '@huggingface': /^packages\/(runtime\/src\/tokenizer|convert\/src\/evaluation\/tokenize)\.ts$/,
   '@ai-sdk': /^packages\/client\/src\/doors\/ai-sdk\/[\w-]+\.ts$/,
+  playwright: /^packages\/cli\/src\/bench\/find-chromium\.ts$/,
   'workbox-window': /^demo\/pwa\/update\.ts$/,
   '@opentelemetry/api': /^packages\/client\/src\/telemetry\/opentelemetry\/[\w-]+\.ts$/,
   uplot: /^demo\/dashboard\/chart\.ts$/,
@@ -116,7 +122,7 @@ function problemOf(path: string, specifier: string, inBrowser: ReadonlySet<strin
     return `${path}: imports ${specifier}; ${room} may import only ${allowed.join(', ') || 'nothing of ours'}`
   }
   if (specifier.startsWith('node:')) {
-    return room === 'convert' && !inBrowser.has(path)
+    return (room === 'convert' && !inBrowser.has(path)) || (room === 'cli' && !CLI_PAGE.test(path))
       ? undefined
       : `${path}: imports ${specifier}; it runs in the browser`
   }

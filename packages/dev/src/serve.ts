@@ -12,6 +12,10 @@ export interface ServeOptions {
   readonly port?: number
   /** Sends the headers that make pages cross-origin isolated, which threads need. Default true. */
   readonly isolated?: boolean
+  /** Sent with every answer, in place of ours of the same name; names in small letters. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Hears of every request: its method, and its path as it was sent. */
+  readonly onRequest?: (method: string, path: string) => void
 }
 
 export interface StaticServer {
@@ -39,14 +43,24 @@ const TYPES: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 }
 
+/** Where pages ask how many bytes of files were sent so far: what their workers fetch they cannot see. */
+const SERVED_BYTES = '/served-bytes'
+
 /** Serves a folder to this machine: with ranges, without caching, never outside the folder. */
 export async function serve({
   root,
   port = DEFAULT_PORT,
   isolated = true,
+  headers: own = {},
+  onRequest = () => {},
 }: ServeOptions): Promise<StaticServer> {
+  const headers = { ...(isolated ? ISOLATION : {}), 'cache-control': 'no-cache', ...own }
+  let servedBytes = 0
   const server = createServer((request, response) => {
-    answer(root, isolated, request, response).catch((error: unknown) => {
+    onRequest(request.method ?? '', request.url ?? '')
+    if (request.url === SERVED_BYTES) return tellBytes(servedBytes, headers, response)
+    const count = (bytes: number): void => void (servedBytes += bytes)
+    answer(root, headers, request, response, count).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : new Error(String(error)))
     })
   })
@@ -74,15 +88,20 @@ export async function serve({
   }
 }
 
+function tellBytes(bytes: number, headers: Readonly<Record<string, string>>, response: ServerResponse): void {
+  const own = { 'cache-control': 'no-store', 'content-type': 'application/json' }
+  response.writeHead(200, { ...headers, ...own }).end(JSON.stringify({ bytes }))
+}
+
 async function answer(
   root: string,
-  isolated: boolean,
+  headers: Readonly<Record<string, string>>,
   request: IncomingMessage,
   response: ServerResponse,
+  onSent: (bytes: number) => void,
 ): Promise<void> {
   const path = pathOf(root, request.url ?? '/')
   const found = path === undefined ? undefined : await fileAt(path)
-  const headers = { ...(isolated ? ISOLATION : {}), 'cache-control': 'no-cache' }
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return void response.writeHead(405, { ...headers, allow: 'GET, HEAD' }).end()
   if (found === 'folder') {
@@ -108,6 +127,7 @@ async function answer(
   if (request.method === 'HEAD' || found.size === 0) return void response.end()
   const stream = createReadStream(found.path, { start, end })
   stream.on('error', () => response.destroy())
+  stream.on('data', (piece) => onSent(piece.length))
   response.on('close', () => stream.destroy())
   stream.pipe(response)
 }

@@ -6,6 +6,7 @@ declare global {
     tabserve: {
       createClient(options?: Partial<ClientOptions>): Promise<Client>
       connect(port: MessagePort): GrantedClient
+      isolatePage(serviceWorker: string): Promise<boolean>
     }
     /** Where tests keep their client between two calls into the page. */
     client: Client

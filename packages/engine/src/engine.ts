@@ -1,28 +1,20 @@
-import type { FinishReason, ModelStats, WireError } from '@tabserve/protocol'
+import type { ModelStats, WireError } from '@tabserve/protocol'
 import { EngineError, toWireError } from '@tabserve/protocol'
-import { Choices } from './choices.ts'
-import type { Constraint } from './constraint.ts'
+import { Answers } from './answers.ts'
 import type { TextKv } from './kv-jobs.ts'
 import { KvJobs } from './kv-jobs.ts'
-import { TokenHistory } from './logits-processors.ts'
-import { LogitsRows } from './logits-rows.ts'
-import { describe } from './logprobs.ts'
-import type { KvCopy, Logits, ModelRunner, Run } from './model-runner.ts'
+import type { KvCopy, ModelRunner, Run } from './model-runner.ts'
 import type { Observer } from './observer.ts'
 import { NO_OBSERVER } from './observer.ts'
-import { Random } from './random.ts'
+import type { Prompt } from './open-choices.ts'
+import { openChoices } from './open-choices.ts'
 import type { Standing, StepRecord } from './reporter.ts'
 import { Reporter } from './reporter.ts'
-import { resume } from './resume.ts'
-import { Sampler, UNUSABLE_LOGITS } from './sampler.ts'
-import type { Sampling } from './sampling-params.ts'
 import { Scheduler } from './scheduler.ts'
-import type { Scheduling } from './scheduling-params.ts'
-import { Sequence } from './sequence.ts'
+import type { Sequence } from './sequence.ts'
 import type { Cancel, Emit } from './served.ts'
 import { Counters } from './stats.ts'
-import type { Part, Plan, SchedulerOptions } from './step-policy.ts'
-import { TextStream } from './text-stream.ts'
+import type { Plan, SchedulerOptions } from './step-policy.ts'
 
 /** What the engine needs of the world. */
 export interface EnginePorts {
@@ -42,26 +34,13 @@ export interface EnginePorts {
   readonly observer?: Observer
 }
 
-export interface Prompt {
-  /** What telemetry calls the request. Default: nothing. */
-  readonly id?: string
-  readonly tokens: readonly number[]
-  readonly sampling: Sampling
-  readonly scheduling: Scheduling
-  /** Makes what one of its answers is held to. @param said what that answer has said already, and it has accepted. */
-  readonly constrain?: (said: readonly number[]) => Constraint
-  /** Token ids to text, where that is not the usual way. */
-  readonly decode?: (tokens: readonly number[]) => string
-  /** What each answer has said in an engine that is gone, in order; they go on behind it. */
-  readonly resume?: readonly (readonly number[])[]
-}
-
-/** Plans, runs, samples, commits, emits, over and over, for as long as there is a sequence. */
+/** Plans, runs, books, has `Answers` take what was computed, over and over, for as long as there is a sequence. */
 export class Engine {
   readonly #ports: EnginePorts
   readonly #options: SchedulerOptions
   readonly #counters = new Counters()
   readonly #reporter: Reporter
+  readonly #answers: Answers
   #runner: ModelRunner
   #scheduler: Scheduler
   /** Why no request can be answered any more. */
@@ -81,6 +60,14 @@ export class Engine {
     this.#runner = ports.runner
     this.#reporter = new Reporter(ports.observer ?? NO_OBSERVER, ports.now)
     this.#scheduler = this.#newScheduler()
+    this.#answers = new Answers({
+      scheduler: () => this.#scheduler,
+      maxContext: () => this.#runner.capabilities.maxContext,
+      counters: this.#counters,
+      reporter: this.#reporter,
+      now: ports.now,
+      wake: () => this.#wake(),
+    })
   }
 
   /**
@@ -89,10 +76,22 @@ export class Engine {
    */
   submit(prompt: Prompt, emit: Emit): Cancel {
     if (this.#lost !== undefined) throw this.#lost
-    const choices = this.#choicesOf(prompt, (event) => {
+    const { eosTokenIds, decode, randomSeed, now } = this.#ports
+    const { maxContext } = this.#runner.capabilities
+    const opening = {
+      maxContext,
+      eosTokenIds,
+      decode,
+      randomSeed,
+      arrival: this.#numArrived,
+      submittedMs: now(),
+    }
+    const tell: Emit = (event) => {
       if (event.type === 'finish') this.#counters.requests.observe(event, choices)
       emit(event)
-    })
+    }
+    const choices = openChoices(prompt, tell, opening)
+    this.#numArrived += choices.sequences.length
     try {
       this.#scheduler.add(choices.sequences)
     } catch (error) {
@@ -107,7 +106,7 @@ export class Engine {
     this.#loop ??= this.#run()
     this.#wake()
     return () => {
-      for (const sequence of choices.sequences) this.#finish(sequence, 'abort')
+      for (const sequence of choices.sequences) this.#answers.finish(sequence, 'abort')
     }
   }
 
@@ -167,7 +166,7 @@ export class Engine {
 
   /** Ends every sequence with `error` and waits for the step that is running. */
   async dispose(error: WireError): Promise<void> {
-    this.#failAll(error)
+    this.#answers.failAll(error)
     this.#jobs.failAll(EngineError.fromWire(error))
     await this.#loop
   }
@@ -213,7 +212,7 @@ export class Engine {
     } catch (error) {
       if (isLoss(error)) await this.#recover(error)
       else {
-        this.#failAll(toWireError(error, 'backend_failed'))
+        this.#answers.failAll(toWireError(error, 'backend_failed'))
         this.#scheduler.resetPrefixCache()
       }
       return false
@@ -230,10 +229,11 @@ export class Engine {
 
   #plan(): Plan | undefined {
     const started = this.#ports.now()
-    for (const sequence of this.#resumed.splice(0)) this.#goOn(sequence, '')
-    for (const sequence of this.#scheduler.expired(started)) this.#expire(sequence)
+    for (const sequence of this.#resumed.splice(0)) this.#answers.goOn(sequence, '')
+    for (const sequence of this.#scheduler.expired(started)) this.#answers.expire(sequence)
     for (const sequence of this.#scheduler.sequences())
-      if (sequence.constraint?.error !== undefined) this.#fail(sequence, sequence.constraint.error.toWire())
+      if (sequence.constraint?.error !== undefined)
+        this.#answers.fail(sequence, sequence.constraint.error.toWire())
     const plan = this.#scheduler.plan()
     this.#planMs = this.#ports.now() - started
     return plan
@@ -255,7 +255,8 @@ export class Engine {
       const ran = now()
       const generated = this.#counters.generatedTokens
       const plannedMs = this.#planMs
-      const numAccepted = this.#commit(plan, outputs)
+      this.#book(plan)
+      const numAccepted = this.#answers.take(plan, outputs)
       this.#record(
         plan,
         {
@@ -272,7 +273,7 @@ export class Engine {
     } catch (error) {
       if (isLoss(error)) return this.#recover(error)
       const wire = toWireError(error, 'backend_failed')
-      for (const { sequence } of parts) this.#fail(sequence, wire)
+      for (const { sequence } of parts) this.#answers.fail(sequence, wire)
     }
   }
 
@@ -316,7 +317,7 @@ export class Engine {
       this.#scheduler.restore(sequences)
     } catch (error) {
       this.#lost = EngineError.fromWire(toWireError(error, 'device_lost'))
-      this.#failAll(this.#lost.toWire())
+      this.#answers.failAll(this.#lost.toWire())
       this.#jobs.failAll(this.#lost)
     }
     const ms = now() - started
@@ -324,8 +325,8 @@ export class Engine {
     this.#reporter.deviceLost(loss.message, ms, this.#lost === undefined)
   }
 
-  /** Books what the model has read, then takes the next token of each. Returns how many tokens of drafts were right. */
-  #commit({ step, parts }: Plan, outputs: readonly Logits[]): number {
+  /** Books what the model has read. */
+  #book({ step, parts }: Plan): void {
     const before = this.#ports.now()
     parts.forEach(({ sequence, numDraft }, index) => {
       const { tokens } = step.runs[index] as Run
@@ -335,219 +336,9 @@ export class Engine {
         this.#scheduler.computed(sequence, [...tokens.subarray(0, tokens.length - numDraft)])
     })
     this.#planMs += this.#ports.now() - before
-    let numAccepted = 0
-    parts.forEach((part, index) => {
-      const rows = new LogitsRows(outputs[index], step.runs[index] as Run)
-      numAccepted += this.#answer(part, step.runs[index] as Run, rows)
-    })
-    return numAccepted
-  }
-
-  /** What a run means for its sequence. Returns how many tokens of its draft were right. */
-  #answer({ sequence, numDraft }: Part, run: Run, rows: LogitsRows): number {
-    try {
-      if (!this.#scheduler.has(sequence)) return 0
-      const before = sequence.numOutput
-      const { drawnMs } = sequence
-      if (sequence.promptLogprobs !== undefined && numDraft === 0) this.#describePrompt(sequence, run, rows)
-      let numAccepted = 0
-      if (numDraft > 0)
-        numAccepted = this.#verify(sequence, run.tokens.subarray(run.tokens.length - numDraft), rows)
-      else if (sequence.numPending === 0 && sequence.maxOutput === 0) this.#finish(sequence, 'length')
-      else if (sequence.numPending === 0) this.#draw(sequence, rows, rows.count - 1)
-      if (drawnMs !== undefined && sequence.drawnMs !== undefined)
-        this.#counters.requests.observeTokens(sequence.numOutput - before, sequence.drawnMs - drawnMs)
-      return numAccepted
-    } catch (error) {
-      if (error instanceof EngineError && error.cause === UNUSABLE_LOGITS) this.#counters.corrupted++
-      this.#fail(sequence, toWireError(error, 'backend_failed'))
-    }
-    return 0
-  }
-
-  /** Samples behind the due token, then behind every token of the draft that was what would have been sampled. */
-  #verify(sequence: Sequence, draft: Int32Array, rows: LogitsRows): number {
-    let numAccepted = 0
-    for (;;) {
-      const token = this.#draw(sequence, rows, numAccepted)
-      if (token !== draft[numAccepted]) break
-      numAccepted++
-      if (!this.#scheduler.has(sequence)) break
-      this.#scheduler.computed(sequence, [token])
-    }
-    this.#counters.drafted(draft.length, numAccepted)
-    sequence.choices.drafted(draft.length, numAccepted)
-    return numAccepted
-  }
-
-  /** Takes the next token of a sequence, and ends it if that was the last one. */
-  #draw(sequence: Sequence, rows: LogitsRows, index: number): number {
-    const { token, logprob } = sequence.sampler.sample(
-      rows.values(index),
-      sequence.history,
-      rows.tokens(index),
-    )
-    const now = this.#ports.now()
-    sequence.drawnMs = now
-    if (sequence.choices.drew(now)) this.#reporter.firstToken(sequence.choices, now)
-    sequence.append(token)
-    this.#counters.generatedTokens++
-    if (sequence.stopTokens.has(token)) {
-      this.#finish(sequence, 'stop', token)
-      return token
-    }
-    sequence.constraint?.accept(token)
-    sequence.history.append(token)
-    sequence.unsaidTokens.push(token)
-    if (logprob !== undefined) sequence.unsaidLogprobs.push(logprob)
-    this.#goOn(sequence, sequence.text.push(token))
-    return token
-  }
-
-  /** Ends an answer that is at its end, else says `text`. */
-  #goOn(sequence: Sequence, text: string): void {
-    const { stopped } = sequence.text
-    if (stopped !== undefined) this.#finish(sequence, 'stop', stopped, text)
-    else if (sequence.numOutput >= sequence.maxOutput) this.#finish(sequence, 'length', undefined, text)
-    else if (sequence.tokens.length >= this.#maxContext) this.#overflow(sequence, text)
-    else if (text !== '') this.#say(sequence, text)
-  }
-
-  /** The context is full, and the answer is not at its end. */
-  #overflow(sequence: Sequence, text: string): void {
-    const { contextOverflow } = sequence.scheduling
-    if (contextOverflow === 'stop') return this.#finish(sequence, 'length', undefined, text)
-    if (text !== '') this.#say(sequence, text)
-    if (contextOverflow === 'truncate-start') return this.#scheduler.dropOldest(sequence)
-    const message = `The context of ${this.#maxContext} tokens is full and the answer is not at its end.`
-    this.#fail(sequence, { code: 'context_overflow', message })
-  }
-
-  #describePrompt(sequence: Sequence, run: Run, rows: LogitsRows): void {
-    const { choices, tokens, promptLogprobs: count = 0 } = sequence
-    if (sequence.choice !== 0) return
-    for (let index = 0; index < run.tokens.length; index++) {
-      const position = run.from + index + 1
-      // A preempted sequence reads its prompt again, and its output with it.
-      if (position !== choices.promptLogprobs.length + 1 || position >= choices.promptTokens) continue
-      choices.promptLogprobs.push(describe(rows.values(index), tokens[position]!, count))
-    }
-  }
-
-  #say(sequence: Sequence, text: string): void {
-    const { unsaidTokens: tokens, unsaidLogprobs: logprobs } = sequence
-    if (text === '' && tokens.length === 0) return
-    // Emptied first: whoever hears the delta may cancel at once, and `#finish` comes here again.
-    sequence.unsaidTokens = []
-    sequence.unsaidLogprobs = []
-    sequence.choices.say(sequence.choice, text, tokens, logprobs)
-  }
-
-  /** The one way in which a sequence ends well; the second time it does nothing. */
-  #finish(sequence: Sequence, reason: FinishReason, stop?: string | number, text = ''): void {
-    const now = this.#ports.now()
-    if (!this.#scheduler.remove(sequence, now)) return
-    this.#letGo(sequence)
-    this.#counters.finished[reason]++
-    this.#say(sequence, text + sequence.text.flush())
-    const end = { reason, ...(stop === undefined ? {} : { stop }) }
-    sequence.choices.end(sequence.choice, end, sequence.numOutput, now)
-    const { promptTokens, cachedTokens, over } = sequence.choices
-    if (over) this.#countPrompt(promptTokens, cachedTokens)
-  }
-
-  #expire(sequence: Sequence): void {
-    if (sequence.started) return this.#finish(sequence, 'timeout')
-    const message = 'The deadline passed before the first step: too much else is running or waiting.'
-    this.#fail(sequence, { code: 'timeout', message })
-  }
-
-  /** Ends a request: the answers that go well with the one that does not. */
-  #fail({ choices }: Sequence, error: WireError): void {
-    const now = this.#ports.now()
-    for (const sequence of choices.sequences) if (this.#scheduler.remove(sequence, now)) this.#letGo(sequence)
-    if (!choices.fail(error)) return
-    this.#counters.failedWith(error.code, now - choices.submittedMs)
-    this.#countPrompt(choices.promptTokens, choices.cachedTokens)
-  }
-
-  #letGo({ constraint }: Sequence): void {
-    constraint?.dispose()
-    this.#wake()
-  }
-
-  #failAll(error: WireError): void {
-    for (const sequence of this.#scheduler.sequences()) this.#fail(sequence, error)
-  }
-
-  #countPrompt(promptTokens: number, cachedTokens: number): void {
-    this.#counters.promptTokens += promptTokens
-    this.#counters.cachedTokens += cachedTokens
-  }
-
-  #choicesOf(asked: Prompt, emit: Emit): Choices {
-    const { id = '', tokens, sampling, scheduling, constrain, resume: said = [] } = asked
-    const { now, eosTokenIds, randomSeed } = this.#ports
-    const { decode = this.#ports.decode } = asked
-    const prompt = this.#fit(tokens, sampling.maxTokens, scheduling.contextOverflow)
-    const submittedMs = now()
-    const choices = new Choices(emit, id, scheduling.n, prompt.length, submittedMs)
-    const seed = sampling.seed ?? randomSeed()
-    const stopTokens = new Set([...(sampling.ignoreEos ? [] : eosTokenIds), ...sampling.stopTokenIds])
-    for (let choice = 0; choice < scheduling.n; choice++) {
-      const spoken = said[choice] ?? []
-      const constraint = constrain?.(spoken)
-      const sequence = new Sequence({
-        prompt,
-        maxOutput: sampling.maxTokens ?? Infinity,
-        sampler: new Sampler(sampling, new Random(seed + choice), stopTokens, constraint),
-        constraint,
-        history: new TokenHistory(prompt),
-        text: new TextStream(decode, sampling.stop, prompt),
-        stopTokens,
-        scheduling,
-        promptLogprobs: sampling.promptLogprobs,
-        choices,
-        choice,
-        arrival: this.#numArrived++,
-        submittedMs,
-      })
-      resume(sequence, spoken, this.#maxContext)
-      choices.sequences.push(sequence)
-    }
-    return choices
-  }
-
-  #fit(
-    tokens: readonly number[],
-    maxTokens: number | undefined,
-    overflow: Scheduling['contextOverflow'],
-  ): readonly number[] {
-    if (tokens.length === 0)
-      throw new EngineError('bad_request', 'The prompt is empty: give it at least one token.')
-    const maxContext = this.#maxContext
-    if (overflow === 'truncate-start') {
-      const most = promptLimit(maxContext, maxTokens)
-      return tokens.length <= most ? tokens : [tokens[0]!, ...tokens.slice(1 - most)]
-    }
-    const room = overflow === 'error' ? (maxTokens ?? 1) : 1
-    if (tokens.length + room <= maxContext) return tokens
-    const problem = `The prompt has ${tokens.length} tokens and the model's context ${maxContext}, ${room} of which must be left to answer.`
-    const advice =
-      'Shorten the prompt, load the model with a larger contextLength if it has one, or set contextOverflow.'
-    throw new EngineError('context_overflow', `${problem} ${advice}`)
-  }
-
-  get #maxContext(): number {
-    return this.#runner.capabilities.maxContext
   }
 }
 
 function isLoss(error: unknown): error is EngineError {
   return error instanceof EngineError && error.code === 'device_lost'
-}
-
-/** Longest prompt that `truncate-start` leaves: the answer gets the room it asks for, but at most a quarter of the context. */
-export function promptLimit(maxContext: number, maxTokens = Infinity): number {
-  return maxContext - Math.min(maxTokens, Math.ceil(maxContext / 4))
 }

@@ -44,6 +44,7 @@ export type RunnerFacts = Pick<
   | 'runnerReason'
   | 'choice'
   | 'placement'
+  | 'activations'
   | 'kvBytes'
   | 'kvType'
   | 'heapBytes'

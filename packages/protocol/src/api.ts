@@ -58,9 +58,11 @@ export interface Pulse {
   readonly progress: number
 }
 
+/** A value or an error, as it crosses a worker. */
 export type Answer<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError }
 
+/** What a worker must know before it can load anything. */
 export interface WorkerConfig {
   /** Absolute URLs. */
   readonly assets: WorkerAssets
@@ -109,6 +111,10 @@ export interface WorkerAssets {
   readonly kernels: Readonly<Record<'plain' | 'relaxed' | 'plain-threads' | 'relaxed-threads', string>>
   /** XGrammar, `lib/index.js` of `@mlc-ai/web-xgrammar`; fetched by the first request with `structuredOutputs`. */
   readonly grammar: string
+  /** The converter of checkpoints, `tabserve.convert.js`; fetched by the first `models.convert`. */
+  readonly converter: string
+  /** transformers.js without its engine, `tabserve.transformers.js`; fetched by the first model whose task or pipeline needs it. */
+  readonly transformers: string
 }
 
 export interface LoadRequest extends ServingOptions, OneShotOptions {
@@ -158,7 +164,7 @@ export interface ServingOptions {
   readonly maxWaiting?: number
   /** Most bytes for the KV cache. Default 1 GiB. */
   readonly kvBudgetBytes?: number
-  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. Kernels only; a foreign graph has its own. Default `float32`. */
+  /** How keys and values are kept: half, or a quarter, of the bytes for a little precision. A GPU has no `int8`, `float16` where its adapter has `shader-f16`, and floats in all it computes with `float32`; onnxruntime on the CPU has `float32` only, a foreign graph its own. Default: `float32`; on a GPU with `shader-f16`, `float16` for q4 and fp16 weights. */
   readonly kvType?: KvType
   /** Largest number of prompt tokens in one forward pass, which nothing can interrupt. Default 64. */
   readonly maxTokensPerStep?: number
@@ -170,10 +176,13 @@ export interface ServingOptions {
   readonly toolParser?: ToolParserName
 }
 
+/** What computes a model; see `LoadRequest.runner`. */
 export type RunnerName = 'kernels' | 'heap' | 'public' | 'webgpu'
 
+/** Where a model computes: the CPU, or the GPU. */
 export type DeviceName = 'wasm' | 'webgpu'
 
+/** How keys and values are kept; `int8` with one factor a head and position. */
 export type KvType = 'float32' | 'float16' | 'int8'
 
 /** A model that answers requests, and how it really runs. */
@@ -191,6 +200,8 @@ export interface ModelInfo {
   readonly choice: DeviceChoice
   /** Which nodes run on the GPU and which do not, where the model runs there. */
   readonly placement?: GpuPlacement
+  /** In what it computes between its products: of a model on the GPU. Halves where the adapter has `shader-f16` and the weights are q4 or fp16. */
+  readonly activations?: 'float16' | 'float32'
   readonly threads: number
   /** How the cores are shared out, where the load left that to us with `replicas: 'auto'`. */
   readonly split?: SplitChoice
@@ -226,6 +237,7 @@ export interface LoadReport {
   readonly notStored?: StorageWarning
 }
 
+/** Cores, threads and isolation, as a worker found them. */
 export interface DeviceReport {
   readonly crossOriginIsolated: boolean
   readonly cores: number

@@ -9,7 +9,7 @@ export type BrokerCommand =
   | { readonly type: 'lead' }
   /** What the leader has loaded, for the one after it. */
   | { readonly type: 'hold'; readonly held: readonly HeldModel[] }
-  /** A port for the leader, on which it answers a `HubApi`. @param tab the lock that the sender holds while it lives. */
+  /** A port for the leader, on which it answers a `HubApi`; `tab` is the lock that the sender holds while it lives. */
   | { readonly type: 'connect'; readonly tab: string; readonly port: MessagePort }
 
 /** What the broker says to a tab. */

@@ -65,6 +65,7 @@ export class EngineError extends Error {
     this.retryAfterMs = options.retryAfterMs
   }
 
+  /** As data, for a message. */
   toWire(): WireError {
     const { code, message, file, param, node, retryAfterMs } = this
     return {
@@ -77,6 +78,7 @@ export class EngineError extends Error {
     }
   }
 
+  /** The error that was sent. */
   static fromWire({ code, message, ...facts }: WireError): EngineError {
     return new EngineError(code, message, facts)
   }

@@ -21,6 +21,7 @@ export interface DeltaEvent {
   readonly reasoning?: string
 }
 
+/** The last word of a request that generates and went well, also when it was aborted or late. */
 export interface FinishEvent {
   readonly type: 'finish'
   /** How each answer ended, in order. */
@@ -33,12 +34,14 @@ export interface FinishEvent {
   readonly promptLogprobs?: readonly TokenLogprob[]
 }
 
+/** How one answer ended. */
 export interface ChoiceEnd {
   readonly reason: FinishReason | 'tool_calls'
   /** The stop string or stop token that ended the text. */
   readonly stop?: string | number
 }
 
+/** The last word of a request that failed. */
 export interface ErrorEvent {
   readonly type: 'error'
   readonly error: WireError

@@ -56,11 +56,13 @@ export interface FixedScaling extends Scaling {
   readonly replicas?: number | ReplicaRange
 }
 
+/** How few and how many workers may hold a model. */
 export interface ReplicaRange {
   readonly min: number
   readonly max: number
 }
 
+/** Whether things can be asked, and how each model is. */
 export interface Health {
   /** Whether anything can be asked. */
   readonly live: boolean

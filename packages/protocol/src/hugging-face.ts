@@ -15,6 +15,7 @@ export const DTYPE_SUFFIXES: Readonly<Record<HubDtype, string>> = {
   bnb4: '_bnb4',
 }
 
+/** Where repositories come from by default. */
 export const HUGGING_FACE = 'https://huggingface.co/'
 
 /** A repository of the Hugging Face hub, or of a mirror or a folder that is laid out like it. */
@@ -56,6 +57,7 @@ export interface HubOrigin {
   readonly trust: 'hub' | 'manifest' | 'first-use'
 }
 
+/** A dtype that a repository has, and how large it is. */
 export interface HubChoice {
   readonly dtype: HubDtype
   readonly bytes: number
@@ -78,6 +80,7 @@ export function hubAddress({
 const ADDRESS =
   /^hf(?:\+(?<base>https?:\/\/.*\/)|:\/\/)(?<hub>[^/@:]+\/[^/@:]+)(?:@(?<revision>[^/@:]+))?(?::(?<dtype>\w+))?\/?$/
 
+/** Whether an address is of a repository: `hf://…`, `hf+https://…`. */
 export function isHubAddress(address: string): boolean {
   return /^hf(:|\+https?:)/.test(address)
 }

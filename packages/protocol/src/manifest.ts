@@ -57,6 +57,7 @@ export interface OnnxGraphSpec {
   readonly externalData?: readonly string[]
 }
 
+/** A file of a model, and what its bytes must be. */
 export interface ManifestFile {
   /** Relative to the manifest, with forward slashes, never upwards. */
   readonly path: string
@@ -168,6 +169,7 @@ export interface TensorEntry {
   readonly offset: number
 }
 
+/** How the numbers of a stored tensor are written. */
 export type TensorDtype = 'float32' | 'float16' | 'int8' | 'uint4'
 
 /** Error of the weights against fp32, over all quantised matrices. */
@@ -180,6 +182,7 @@ export interface QuantizationReport {
   readonly worst: { readonly tensor: string; readonly relativeRmse: number }
 }
 
+/** A model's tokenizer: its files, and the tokens that begin and end texts. */
 export interface TokenizerSpec {
   readonly file: string
   readonly config: string

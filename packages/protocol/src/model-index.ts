@@ -11,6 +11,7 @@ export interface ModelIndex {
   readonly versions: readonly ModelIndexEntry[]
 }
 
+/** One version of a model. */
 export interface ModelIndexEntry {
   /** A positive whole number without leading zeros. Others are passed over, as Triton passes over folders with such names. */
   readonly version: string

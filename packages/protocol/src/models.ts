@@ -77,6 +77,7 @@ export interface Verification {
   readonly damaged: readonly string[]
 }
 
+/** What the browser keeps of this origin. */
 export interface StorageReport {
   readonly kind: StoreKind
   /** Bytes of weights and saved sessions. */

@@ -23,6 +23,7 @@ export interface RunRequest extends OneShotParams {
   readonly input: unknown
 }
 
+/** How a request is scheduled, cached and sent. */
 export interface OneShotParams {
   /** For the handler; `infer` hands them to nobody, but they are part of what is cached. */
   readonly parameters?: Readonly<Record<string, unknown>>
@@ -71,6 +72,7 @@ export const INFER_OPTIONS: Readonly<Record<keyof InferRequest, true>> = {
   traceparent: true,
 }
 
+/** Every option of a run request; anything else is refused. The compiler checks that none is missing. */
 export const RUN_OPTIONS: Readonly<Record<keyof RunRequest, true>> = {
   task: true,
   model: true,
@@ -134,6 +136,7 @@ export interface BatchingOptions {
   readonly priorityQueues?: Readonly<Record<number, QueuePolicy>>
 }
 
+/** Who may wait, and for how long. */
 export interface QueuePolicy {
   /** Requests of a priority that may wait; one more is refused with `queue_full`. Default: the load's `maxWaiting`. */
   readonly maxSize?: number
@@ -165,6 +168,7 @@ export interface SequenceOptions {
   readonly maxSequences?: number
 }
 
+/** An output that is an input of the next chunk. */
 export interface StatePair {
   readonly input: string
   readonly output: string
@@ -172,6 +176,7 @@ export interface StatePair {
   readonly shape?: readonly number[]
 }
 
+/** Where answers are kept, and how many bytes of them. */
 export interface ResponseCacheOptions {
   /** Default `memory`. `indexeddb` outlives the page. */
   readonly kind?: 'memory' | 'indexeddb'
@@ -202,11 +207,13 @@ export interface OneShotStats {
   readonly sequences: { readonly open: number; readonly started: number; readonly expired: number }
 }
 
+/** How often, and milliseconds of all of them together. */
 export interface CountAndMs {
   readonly count: number
   readonly ms: number
 }
 
+/** What the response cache has done and holds. */
 export interface ResponseCacheStats {
   readonly hits: number
   readonly misses: number

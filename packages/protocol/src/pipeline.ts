@@ -10,6 +10,7 @@ export interface PipelineSpec {
   readonly output: PipelineValue
 }
 
+/** A model, or a function of the page. */
 export type PipelineNode = ModelNode | FunctionNode
 
 interface NodeOptions {

@@ -51,6 +51,7 @@ export interface GenerateRequest extends SamplingParams, SchedulingParams {
   readonly resume?: readonly ResumedAnswer[]
 }
 
+/** What one answer had said. */
 export interface ResumedAnswer {
   readonly tokens: readonly number[]
 }
@@ -60,7 +61,7 @@ export interface ResumedAnswer {
  * context ends it before. What cannot be held to is refused with `bad_request`.
  */
 export interface StructuredOutputs {
-  /** A JSON schema, its JSON on one line. Which part of JSON schema: README, "Structured outputs". */
+  /** A JSON schema, its JSON on one line. Which part of JSON schema: the guide "Generating", "Structured outputs". */
   readonly json?: object | true
   /** Any JSON object. */
   readonly jsonObject?: true

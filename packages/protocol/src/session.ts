@@ -32,6 +32,7 @@ export interface SavedSession {
   readonly usedAt: number
 }
 
+/** A session that is to be kept. */
 export interface SaveSessionRequest {
   /** `name@version`. */
   readonly model: string
@@ -41,6 +42,7 @@ export interface SaveSessionRequest {
   readonly state: SessionState
 }
 
+/** A saved session, and the open one that goes on where it was. */
 export interface RestoreSessionRequest {
   readonly name: string
   /** `name@version`; it must be what the session was saved with, to the byte. */
@@ -51,6 +53,7 @@ export interface RestoreSessionRequest {
   readonly recompute: boolean
 }
 
+/** A saved session that an open one goes on from. */
 export interface RestoredSession {
   readonly saved: SavedSession
   readonly state: SessionState

@@ -6,6 +6,7 @@ import { EngineError } from './error.ts'
  */
 export type SleepLevel = 0 | 1 | 2
 
+/** How a model is put to sleep. */
 export interface SleepOptions {
   /** Default 1. */
   readonly level?: SleepLevel

@@ -73,6 +73,7 @@ export interface BatchStats {
   readonly outputMs: number
 }
 
+/** Blocks of the KV cache, each of 16 positions. */
 export interface KvBlockStats {
   readonly total: number
   /** That running answers hold; what several share counts once. */
@@ -86,6 +87,7 @@ export interface KvBlockStats {
   readonly evicted: number
 }
 
+/** How well the next tokens were guessed. Counters only grow. */
 export interface SpeculationStats {
   readonly drafts: number
   readonly draftTokens: number

@@ -12,17 +12,20 @@ export interface TaskShapes {
   transcribe: { input: Float32Array; output: Transcript; parameters: TranscribeParameters }
 }
 
+/** The tasks that tabserve has handlers for, as a manifest's `handler` names them. */
 export type OneShotTask = keyof TaskShapes
 
 /** A text, or its token ids as the model's tokenizer gives them, special ones included. */
 export type EmbedInput = string | readonly number[]
 
+/** A text as a vector. */
 export interface Embedding {
   readonly embedding: Float32Array
   /** Tokens of the text, special ones included, after truncation. */
   readonly numTokens: number
 }
 
+/** What the vectors are to be like. */
 export interface EmbedParameters {
   /** Keep this many of the vector's first numbers, and normalise those. Default: all. */
   readonly dimensions?: number
@@ -35,12 +38,14 @@ export interface EmbedParameters {
 /** A text, or a text and a second one that is read behind it. */
 export type ClassifyInput = string | { readonly text: string; readonly pair?: string }
 
+/** What something is, and how surely. */
 export interface Label {
   readonly label: string
   /** 0 to 1. */
   readonly score: number
 }
 
+/** Which labels are given, and how scores are made of logits. */
 export interface ClassifyParameters {
   /** The best so many, or all. Default 1. */
   readonly topK?: number | 'all'
@@ -48,11 +53,13 @@ export interface ClassifyParameters {
   readonly activation?: 'softmax' | 'sigmoid' | 'none'
 }
 
+/** A text, and the labels among which it is judged. */
 export interface ZeroShotInput {
   readonly text: string
   readonly labels: readonly string[]
 }
 
+/** How labels are put to the model. */
 export interface ZeroShotParameters {
   /** `{}` is where the label goes. Default `This example is {}.` */
   readonly hypothesisTemplate?: string
@@ -71,22 +78,26 @@ export interface Entity {
   readonly end?: number
 }
 
+/** How tokens are put together. */
 export interface TokenClassifyParameters {
   /** How tokens become entities; Hugging Face's names. Default `simple`. */
   readonly aggregation?: 'none' | 'simple' | 'first' | 'average' | 'max'
 }
 
+/** A question, and the documents to be put in order. */
 export interface RerankInput {
   readonly query: string
   readonly documents: readonly string[]
 }
 
+/** A document by its place in the list, and how well it answers. */
 export interface Ranked {
   /** In the list of documents. */
   readonly index: number
   readonly score: number
 }
 
+/** How many documents are given, and what scores are. */
 export interface RerankParameters {
   /** The best so many. Default: all. */
   readonly topN?: number
@@ -94,6 +105,7 @@ export interface RerankParameters {
   readonly activation?: 'sigmoid' | 'none'
 }
 
+/** How readily a sentence ends. */
 export interface SplitParameters {
   /** Probability from which on a character ends a sentence, 0 to 1. Default: as the model says, else 0.5. */
   readonly threshold?: number
@@ -102,12 +114,14 @@ export interface SplitParameters {
 /** An encoded picture (JPEG, PNG, …), or pixels row by row with 1, 3 or 4 channels. */
 export type ImageInput = Blob | PixelImage
 
+/** Pixels row by row, 8 bits a channel; `data.length` is `width` · `height` · channels. */
 export interface PixelImage {
   readonly data: Uint8Array | Uint8ClampedArray
   readonly width: number
   readonly height: number
 }
 
+/** Something that was found in a picture, and where. */
 export interface Detection extends Label {
   /** Pixels of the picture as it was given. */
   readonly box: {
@@ -118,6 +132,7 @@ export interface Detection extends Label {
   }
 }
 
+/** What counts as found. */
 export interface DetectParameters {
   /** Least score, 0 to 1. Default 0.7. */
   readonly threshold?: number
@@ -135,6 +150,7 @@ export type VoiceActivityInput =
       readonly end?: boolean
     }
 
+/** Where somebody speaks. */
 export interface VoiceActivity {
   /** Probability of speech, one a window. */
   readonly probabilities: Float32Array
@@ -142,6 +158,7 @@ export interface VoiceActivity {
   readonly segments: readonly { readonly start: number; readonly end?: number }[]
 }
 
+/** What counts as speech. */
 export interface VoiceActivityParameters {
   /** Probability from which on a window is speech. Default 0.5. */
   readonly threshold?: number
@@ -151,11 +168,13 @@ export interface VoiceActivityParameters {
   readonly minSpeechMs?: number
 }
 
+/** What was said, as text and as tokens of the model. */
 export interface Transcript {
   readonly text: string
   readonly tokens: readonly number[]
 }
 
+/** How long the text may be, and in which language. */
 export interface TranscribeParameters {
   /** Most tokens of the answer. Default: what the decoder has room for. */
   readonly maxTokens?: number

@@ -109,6 +109,7 @@ export interface RequestScheduledEvent extends OfModel, OfRequest {
   readonly cachedTokens: number
 }
 
+/** In the engine: its first token is drawn. */
 export interface RequestFirstTokenEvent extends OfModel, OfRequest {
   readonly type: 'request-first-token'
 }
@@ -181,6 +182,7 @@ export interface StepEvent extends OfModel {
   readonly blocks?: KvBlockStats
 }
 
+/** In a worker: a load has begun. */
 export interface ModelLoadEvent extends Timed {
   readonly type: 'model-load'
   readonly worker: string
@@ -195,6 +197,7 @@ export interface DeviceChoiceEvent extends Timed {
   readonly choice: DeviceChoice
 }
 
+/** In a worker: a model answers requests, and how it runs. */
 export interface ModelReadyEvent extends OfModel {
   readonly type: 'model-ready'
   readonly url: string
@@ -209,6 +212,7 @@ export interface ModelReadyEvent extends OfModel {
   readonly heapBytes?: number
 }
 
+/** In a worker: a load has failed. */
 export interface ModelFailedEvent extends Timed {
   readonly type: 'model-failed'
   readonly worker: string
@@ -216,6 +220,7 @@ export interface ModelFailedEvent extends Timed {
   readonly error: ErrorCode
 }
 
+/** In a worker: a model is gone. */
 export interface ModelUnloadEvent extends OfModel {
   readonly type: 'model-unload'
 }
@@ -228,12 +233,14 @@ export interface DeviceLostEvent extends OfModel {
   readonly recovered: boolean
 }
 
+/** In the hub: a worker answers. */
 export interface WorkerUpEvent extends Timed {
   readonly type: 'worker-up'
   readonly worker: string
   readonly threads: number
 }
 
+/** In the hub: a worker died or was ended, and why. */
 export interface WorkerDownEvent extends Timed {
   readonly type: 'worker-down'
   readonly worker: string
@@ -265,6 +272,7 @@ export type ObserverMessage =
   | { readonly type: 'events'; readonly events: readonly TelemetryEvent[] }
   | { readonly type: 'worker'; readonly port: MessagePort }
 
+/** What an observer wants to hear. */
 export interface ObserveOptions {
   /** Share of requests whose events are wanted, 0 to 1; by their id, so that every thread chooses the same. */
   readonly sample: number

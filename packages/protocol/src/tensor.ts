@@ -14,6 +14,7 @@ export type DataType =
   | 'FP64'
   | 'BYTES'
 
+/** Arrays that hold numbers of a tensor. */
 export type NumericArray =
   | Uint8Array
   | Uint16Array
@@ -36,6 +37,7 @@ export interface TensorValue {
   readonly data: NumericArray | readonly string[]
 }
 
+/** Tensors by the names that a graph has for them. */
 export type Tensors = Readonly<Record<string, TensorValue>>
 
 /** What a graph takes or gives under a name. */

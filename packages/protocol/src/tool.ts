@@ -36,9 +36,10 @@ export interface ToolCallDelta {
   readonly arguments: string
 }
 
-/** How a family of models writes its calls. README, "Tools", says which is which. */
+/** How a family of models writes its calls. The guide "Generating", "Tools", says which is which. */
 export type ToolParserName = (typeof TOOL_PARSERS)[number]
 
+/** Every family whose calls can be read. */
 export const TOOL_PARSERS = [
   'hermes',
   'qwen3-coder',

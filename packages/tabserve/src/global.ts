@@ -1,17 +1,18 @@
 import type { ClientOptions } from '@tabserve/client'
 import { Client } from '@tabserve/client'
+import { workerAt } from './worker-at.ts'
 
-export { EngineError, connect } from '@tabserve/client'
+export { EngineError, connect, isolatePage } from '@tabserve/client'
 
 const script = document.currentScript
 const base = script instanceof HTMLScriptElement && script.src !== '' ? script.src : document.baseURI
 
 const beside = (file: string) => new URL(file, base).href
 
-/** As in the npm package; worker and wasm are looked for beside the script. */
+/** As in the npm package; worker and wasm are looked for beside the script, also where that is on another origin. */
 export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
   return Client.create({
-    worker: () => new Worker(beside('tabserve.worker.js'), { type: 'module', name: 'tabserve' }),
+    worker: workerAt(beside('tabserve.worker.js')),
     broker: (name) => new SharedWorker(beside('tabserve.broker.js'), { type: 'module', name }),
     assets: {
       mjs: beside('ort-wasm-simd-threaded.mjs'),
@@ -27,6 +28,8 @@ export function createClient(options: Partial<ClientOptions> = {}): Promise<Clie
         },
       },
       grammar: beside('xgrammar.js'),
+      converter: beside('tabserve.convert.js'),
+      transformers: beside('tabserve.transformers.js'),
       kernels: {
         plain: beside('kernels-plain.wasm'),
         relaxed: beside('kernels-relaxed.wasm'),

@@ -1,8 +1,15 @@
+/**
+ * What a page imports: `createClient`, and the types of everything that a client takes and gives.
+ *
+ * @module tabserve
+ */
+
 import { Client } from '@tabserve/client'
 import type { ClientOptions } from '@tabserve/client'
-import { assets } from '@tabserve/runtime/assets'
+import { assets, workerScript } from './assets.ts'
+import { workerAt } from './worker-at.ts'
 
-export { Client, EngineError, Generation, connect } from '@tabserve/client'
+export { Client, EngineError, Generation, connect, isolatePage } from '@tabserve/client'
 export type * from '@tabserve/client'
 
 /**
@@ -11,9 +18,10 @@ export type * from '@tabserve/client'
  */
 export function createClient(options: Partial<ClientOptions> = {}): Promise<Client> {
   return Client.create({
-    worker: () =>
-      new Worker(new URL('./worker-file.ts', import.meta.url), { type: 'module', name: 'tabserve' }),
-    broker: (name) => new SharedWorker(new URL('./broker.ts', import.meta.url), { type: 'module', name }),
+    worker: workerAt(workerScript),
+    // Small enough for bundlers to make it part of a script, which a shared worker cannot be; as a worker they leave it a file.
+    broker: (name) =>
+      new SharedWorker(new URL('./assets/tabserve.broker.js', import.meta.url), { type: 'module', name }),
     assets,
     ...options,
   })

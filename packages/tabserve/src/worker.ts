@@ -1,3 +1,9 @@
-/** For pages that own their worker file: call `startWorker({ handlers })` in it, and give the file to `createClient({ worker })`. */
+/**
+ * For a worker file of your own: handlers, functions of pipelines, hooks of batching. Call `startWorker({ handlers })` in it, and give the file to
+ * `createClient({ worker })`.
+ *
+ * @module tabserve/worker
+ */
+
 export { EngineError, startWorker, transformersPipeline } from '@tabserve/worker'
 export type * from '@tabserve/worker'

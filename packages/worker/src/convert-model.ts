@@ -2,17 +2,26 @@ import { checkNumber, checkOneOf, checkString, refusal } from '@tabserve/engine'
 import type { ConvertRequest, LoadProgress, StoredModel } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { ModelRepository } from '@tabserve/runtime'
+import { importScript } from '@tabserve/runtime'
 import { conversionError } from './conversion-error.ts'
 
-/** Makes a model of picked files in the weight store. Throws what `conversionError` makes of what was picked, `bad_request`, `storage` or `aborted`. */
+/** A file of its own, which only who converts fetches. */
+type Converter = typeof import('@tabserve/convert/browser')
+
+/** Makes a model of picked files in the weight store, with the converter at that address. Throws what `conversionError` makes of what was picked, `bad_request`, `storage` or `aborted`. */
 export async function convertModel(
   repository: ModelRepository,
+  converter: string,
   request: ConvertRequest,
   onProgress: (progress: LoadProgress) => void,
   signal: AbortSignal,
 ): Promise<StoredModel> {
   const options = checkedOptions(request)
-  const { ConvertError, convertPicked } = await fetchConverter()
+  const { ConvertError, convertPicked } = (await importScript(
+    'The converter',
+    'converter',
+    converter,
+  )) as Converter
   return repository.make({ signal, onProgress }, async (draft) => {
     try {
       await convertPicked(request.files, options, draft, (file, loadedBytes, totalBytes) =>
@@ -22,17 +31,6 @@ export async function convertModel(
       throw error instanceof ConvertError ? conversionError(error) : error
     }
   })
-}
-
-/** A file of its own, which only who converts fetches. */
-async function fetchConverter(): Promise<typeof import('@tabserve/convert/browser')> {
-  try {
-    return await import('@tabserve/convert/browser')
-  } catch (cause) {
-    const message =
-      'The converter could not be fetched. Is its file beside the worker, and the network there?'
-    throw new EngineError('network', message, { cause })
-  }
 }
 
 /** Throws `bad_request`. */

@@ -1,5 +1,6 @@
 import { expose } from 'comlink'
-import type { ModelRepository, SavedSessions, WorkerExtensions } from '@tabserve/runtime'
+import type { ModelRepository, SavedSessions } from '@tabserve/runtime'
+import type { WorkerExtensions } from '@tabserve/runtime/extensions'
 import type { EngineApi } from '@tabserve/protocol'
 import { EngineError, answer } from '@tabserve/protocol'
 import { servesAsHelper } from '@tabserve/runtime'
@@ -19,6 +20,7 @@ export function startWorker(extensions: WorkerExtensions = {}): void {
   if (servesAsHelper()) return
   let server: Server | undefined
   let stored: { readonly repository: ModelRepository; readonly sessions: SavedSessions } | undefined
+  let converter = ''
   const requests = new OpenRequests()
   const telemetry = new Telemetry()
   const ready = () => {
@@ -33,12 +35,16 @@ export function startWorker(extensions: WorkerExtensions = {}): void {
   const api: EngineApi = {
     configure: (config) =>
       answer('backend_failed', async () => {
+        converter = config.assets.converter
         stored = await openRepository(config.storage)
         server = new Server(config, stored.repository, stored.sessions, telemetry, extensions)
         await holdLifeLock(config.lifeLock)
         return server.device.report
       }),
-    ...modelsApi(() => store().repository),
+    ...modelsApi(
+      () => store().repository,
+      () => converter,
+    ),
     ...sessionsApi(ready, () => store().sessions),
     load: (request, port) =>
       answer('backend_failed', () =>

@@ -5,7 +5,7 @@ import { convertModel } from './convert-model.ts'
 import { withProgress } from './with-progress.ts'
 
 /** The weight store's models, for the page. */
-export function modelsApi(repository: () => ModelRepository): ModelsApi {
+export function modelsApi(repository: () => ModelRepository, converter: () => string): ModelsApi {
   return {
     listStored: () => answer('storage', () => repository().list()),
     storedStatus: (source) => answer('storage', () => repository().status(source)),
@@ -15,7 +15,9 @@ export function modelsApi(repository: () => ModelRepository): ModelsApi {
       ),
     convert: (request, port) =>
       answer('backend_failed', () =>
-        withProgress(port, (onProgress, signal) => convertModel(repository(), request, onProgress, signal)),
+        withProgress(port, (onProgress, signal) =>
+          convertModel(repository(), converter(), request, onProgress, signal),
+        ),
       ),
     verifyStored: (url) => answer('storage', () => repository().verify(url)),
     setPinned: (url, isPinned) =>

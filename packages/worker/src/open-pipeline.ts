@@ -8,8 +8,9 @@ import type {
   PipelineSpec,
 } from '@tabserve/protocol'
 import { pipelineModels } from '@tabserve/protocol'
-import type { LoadedModel, WorkerExtensions } from '@tabserve/runtime'
+import type { LoadedModel } from '@tabserve/runtime'
 import { PipelineModel } from '@tabserve/runtime'
+import type { WorkerExtensions } from '@tabserve/runtime/extensions'
 
 /** A loaded model, and what is said of it, but for what its `facts` may change. */
 export interface OpenedEntry {

@@ -24,9 +24,9 @@ import type {
   ModelRepository,
   OpenedModel,
   SavedSessions,
-  WorkerExtensions,
 } from '@tabserve/runtime'
 import { Device, Mutex, loadTask } from '@tabserve/runtime'
+import type { WorkerExtensions } from '@tabserve/runtime/extensions'
 import { tellOfLoad, tellOfUnload } from './load-events.ts'
 import type { OpenedEntry } from './open-pipeline.ts'
 import { openPipeline } from './open-pipeline.ts'
@@ -299,7 +299,7 @@ function idOf({ name, version }: Manifest): string {
 
 function infoOf({ info, model }: Entry): ModelInfo {
   if (model === undefined) return info
-  const { runnerReason: _, placement: __, ...lasting } = info
+  const { runnerReason: _, placement: __, activations: ___, ...lasting } = info
   return { ...lasting, ...model.served.facts() }
 }
 

@@ -20,6 +20,7 @@ export interface FallbackOptions {
   readonly extraBody?: Readonly<Record<string, unknown>>
 }
 
+/** Headers by their names. */
 export type RemoteHeaders = Readonly<Record<string, string>>
 
 const CONDITIONS: readonly FallbackCondition[] = ['unsupported_device', 'model_too_large', 'overload']

@@ -8,6 +8,7 @@ import { RolloutSteps } from './rollout-steps.ts'
 import type { Traffic } from './traffic-split.ts'
 import type { TrafficWindow } from './version-metrics.ts'
 
+/** How an alias is moved from one version to another. */
 export interface RolloutOptions extends RolloutStepOptions {
   /** Its traffic must go to one version now: that is the old one. */
   readonly alias: string
@@ -22,6 +23,7 @@ export interface RolloutOptions extends RolloutStepOptions {
 /** Flagger's words. `finalising`: the version that lost is drained and unloaded. */
 export type RolloutPhase = 'initializing' | 'progressing' | 'finalising' | 'succeeded' | 'failed'
 
+/** Where a rollout stands. */
 export interface RolloutStatus {
   readonly alias: string
   readonly from: string
@@ -33,6 +35,7 @@ export interface RolloutStatus {
   readonly reason?: string
 }
 
+/** What happened in a rollout, and where it stands now. */
 export interface RolloutEvent extends RolloutStatus {
   /**
    * `rollout-warm`: the new version is ready beside the old one. `rollout-step`: it has a larger share. `rollout-promote`: it has all of it for good.
@@ -87,6 +90,7 @@ export class Rollout {
     return this.#status
   }
 
+  /** Begins; `Client.rollout` has called it. */
   start(): void {
     const failed = (error: unknown) =>
       this.abort(`the new version did not load: ${toWireError(error, 'backend_failed').message}`)

@@ -6,6 +6,7 @@ import { relay } from './relay.ts'
 
 const MAX_REQUESTS = 16
 
+/** What the holder of a granted port may do. */
 export interface GrantOptions {
   /** What the holder may ask, by the names that it may use: an alias, `name` for every version of a model, or `name@version`. */
   readonly models: readonly string[]

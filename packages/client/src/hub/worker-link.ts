@@ -1,6 +1,8 @@
 import type { DeviceReport, EngineApi, WorkerConfig } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
+import { systemClock } from '../control/clock.ts'
 import { Link } from './link.ts'
+import { limitStart } from './start-limit.ts'
 import { watch } from './watch.ts'
 
 /** A load blocks the worker for as long as the model is large: nothing tells a stuck one from a slow one but time. */
@@ -10,6 +12,8 @@ export interface WorkerLinkOptions extends Omit<WorkerConfig, 'lifeLock'> {
   readonly worker: () => Worker
   /** Milliseconds without a sign of life, or without progress while there is work, after which the worker is ended. */
   readonly hangTimeoutMs: number
+  /** Milliseconds until its first sign of life after which a worker is ended. */
+  readonly startTimeoutMs: number
 }
 
 /** One worker, watched: it dies when it closes itself, is killed, throws where nobody catches, or is stuck. */
@@ -19,14 +23,28 @@ export class WorkerLink {
   readonly #worker: Worker
   #numLoads = 0
 
-  /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
-  static async start({ worker: make, hangTimeoutMs, ...config }: WorkerLinkOptions): Promise<WorkerLink> {
+  /** Starts a worker. Throws `engine_lost` when its script cannot be run, or does not answer in time. */
+  static async start({
+    worker: make,
+    hangTimeoutMs,
+    startTimeoutMs,
+    ...config
+  }: WorkerLinkOptions): Promise<WorkerLink> {
     const lifeLock = `tabserve-worker ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
     const worker = make()
     const link = new Link<EngineApi>(worker)
     worker.addEventListener('error', (event) => {
       worker.terminate()
       link.die(gone(event.message || 'its script could not be loaded'))
+    })
+    limitStart({
+      clock: systemClock,
+      startTimeoutMs,
+      firstSign: link.ask((api) => api.pulse()),
+      onLate: (error) => {
+        worker.terminate()
+        link.die(error)
+      },
     })
     try {
       const device = await link.call((api) => api.configure({ ...config, lifeLock }))

@@ -34,16 +34,19 @@ export interface SessionPorts {
   onEnd(session: Session): void
 }
 
+/** How full the context of a session is, in tokens. */
 export interface SessionUsage {
   /** Of everything that was read and said. */
   readonly tokens: number
   readonly contextLength: number
 }
 
+/** How text is added to a session. A `signal` that fires leaves it as it was. */
 export interface TurnOptions {
   readonly signal?: AbortSignal
 }
 
+/** What restoring does where the saved KV does not fit. */
 export interface RestoreOptions {
   /** Has the text read again where its KV is damaged, gone, or of another model or layout, instead of refusing. Default false. */
   readonly recompute?: boolean
@@ -200,6 +203,7 @@ export class Session {
     void this.#call((api) => api.releaseSession(this.model, this.id)).catch(() => {}) // its model is gone, and its KV with it
   }
 
+  /** The same as `destroy`, for `using`. */
   [Symbol.dispose](): void {
     this.destroy()
   }

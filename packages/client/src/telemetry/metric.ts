@@ -7,11 +7,13 @@ export interface Metric {
   readonly samples: readonly Sample[]
 }
 
+/** One value of a metric, told from its others by its labels. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>
   readonly value: number | HistogramValue
 }
 
+/** How values are spread. */
 export interface HistogramValue {
   /** How many values are at most as large as each bound. */
   readonly buckets: readonly { readonly bound: number; readonly count: number }[]

@@ -5,6 +5,7 @@ import { refuse } from '../unknown-options.ts'
 /** Called with everything that happens, on the page. What it throws is written to the console, once, and harms nothing. */
 export type TelemetryHook = (event: TelemetryEvent) => void
 
+/** Who hears what happens, and how much of it. */
 export interface TelemetryOptions {
   readonly hook?: TelemetryHook
   /** Share of requests that are told of, 0 to 1; chosen by `requestId`, so the same one is always told of. Default 1. */

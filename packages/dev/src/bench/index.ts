@@ -5,7 +5,9 @@ import { convert } from './convert.ts'
 import { doors } from './doors.ts'
 import type { Suite } from './figure.ts'
 import { kernels } from './kernels.ts'
+import { peers } from './peers.ts'
 import { sampling } from './sampling.ts'
+import { soak } from './soak.ts'
 import { tasks } from './tasks.ts'
 import { webgpu } from './webgpu.ts'
 import { weights } from './weights.ts'
@@ -18,7 +20,9 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   convert,
   doors,
   kernels,
+  peers,
   sampling,
+  soak,
   tasks,
   webgpu,
   weights,

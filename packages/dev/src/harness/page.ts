@@ -1,4 +1,5 @@
 import { wrap } from 'comlink'
+import type { WorkerAssets } from '@tabserve/protocol'
 import { assets } from '@tabserve/runtime/assets'
 import { createClient } from 'tabserve'
 import type { TransformersApi } from './transformers-worker.ts'
@@ -14,13 +15,17 @@ const startTransformers = () =>
 declare global {
   interface Window {
     harness: typeof harness
-    assets: typeof assets
+    assets: WorkerAssets
     createClient: typeof createClient
     startTransformers: typeof startTransformers
   }
 }
 
 window.harness = harness
-window.assets = assets
+window.assets = {
+  ...assets,
+  converter: new URL('../tabserve.convert.js', location.href).href,
+  transformers: new URL('../tabserve.transformers.js', location.href).href,
+}
 window.createClient = createClient
 window.startTransformers = startTransformers

@@ -40,7 +40,8 @@ interface OpenOptions {
   readonly rows?: number
   readonly contextLength?: number
   readonly maxTokensPerStep?: number
-  readonly kvType?: KvType
+  /** Default `float32`. */
+  readonly kvType?: KvType | undefined
   readonly kvBudgetBytes?: number
   readonly gpuMode?: GpuMode
 }

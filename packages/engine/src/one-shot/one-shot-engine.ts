@@ -15,6 +15,7 @@ import { joinItems, splitItems } from './tensor-rows.ts'
 /** A hook of the worker file: whether an item may join those that are in a batch already. */
 export type CanBatch = (item: BatchCandidate, batch: readonly BatchCandidate[]) => boolean
 
+/** A request that might join a batch, as a hook sees it. */
 export interface BatchCandidate {
   readonly inputs: Tensors
   readonly rows: number

@@ -3,5 +3,9 @@ import type { WorkerAssets } from '@tabserve/protocol'
 import { grammarAsset } from '../grammar/xgrammar-asset.ts'
 import { ortAssets } from './ort-assets.ts'
 
-/** Where the bundler put the files that a worker fetches. */
-export const assets: WorkerAssets = { ...ortAssets, kernels: kernelAssets, grammar: grammarAsset }
+/** Where the bundler put the files of other packages that a worker fetches. */
+export const assets: Omit<WorkerAssets, 'converter' | 'transformers'> = {
+  ...ortAssets,
+  kernels: kernelAssets,
+  grammar: grammarAsset,
+}

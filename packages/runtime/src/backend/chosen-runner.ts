@@ -11,6 +11,8 @@ export interface ChosenRunner {
   readonly maxKvBytes: number
   /** How it keeps KV. */
   readonly kvType: KvType
+  /** In what it computes between products; only of one on the GPU. */
+  readonly activations?: 'float16' | 'float32'
   /** What was found in a foreign graph. */
   readonly cache?: CacheFacts
   /** Bytes of the wasm memory that holds the model; only of kernels, which have one to themselves. */

@@ -69,8 +69,10 @@ export class Device {
     onRead: () => void,
   ): Promise<{ chosen: ChosenRunner; choice: DeviceChoice }> {
     const facts = await this.#facts(graph, wanted)
-    const known = chooseByFacts(graph, wanted, facts) ?? (await this.#kept(model, facts))
-    if (known === undefined) return this.#measure(graph, files, options, model, facts, onRead)
+    // A GPU that cannot keep KV as it is wanted here may run the model well otherwise.
+    const question = `${model} ${options.kvType ?? ''}`
+    const known = chooseByFacts(graph, wanted, facts) ?? (await this.#kept(question, facts))
+    if (known === undefined) return this.#measure(graph, files, options, question, facts, onRead)
     const runner = known.device === 'webgpu' ? 'webgpu' : wanted.runner
     return { chosen: await this.createRunner(graph, files, runner, options, onRead), choice: known }
   }
@@ -148,6 +150,11 @@ export class Device {
   #memory(): Verdicts {
     this.#verdicts ??= new Verdicts(idbChunkStore('tabserve-verdicts'))
     return this.#verdicts
+  }
+
+  /** Address of transformers.js. */
+  get transformersScript(): string {
+    return this.#assets.transformers
   }
 
   /** Address of XGrammar. */

@@ -92,7 +92,8 @@ const LOG_WARNINGS = 2
  * @param threads more than 1 needs cross-origin isolation.
  */
 export async function startOrt(assets: { mjs: string; wasm: string }, threads: number): Promise<OrtModule> {
-  const { default: factory } = (await import(/* @vite-ignore */ assets.mjs)) as {
+  const script = threads > 1 ? await ownCopy(assets.mjs) : assets.mjs
+  const { default: factory } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ script)) as {
     default: (options: object) => Promise<OrtModule>
   }
   const module = await factory({ numThreads: threads, locateFile: () => assets.wasm })
@@ -100,6 +101,14 @@ export async function startOrt(assets: { mjs: string; wasm: string }, threads: n
   if (missing.length > 0) throw new Error(`onnxruntime-web's module lacks ${missing.join(', ')}`)
   if (module._OrtInit(threads, LOG_WARNINGS) !== 0) throw lastError(module, 'onnxruntime did not start')
   return module
+}
+
+/** Its threads run its own script, and browsers start workers from the page's origin only. */
+async function ownCopy(address: string): Promise<string> {
+  if (new URL(address).origin === globalThis.origin) return address
+  const response = await fetch(address)
+  if (!response.ok) throw new Error(`${address} answered ${response.status}`)
+  return URL.createObjectURL(new Blob([await response.arrayBuffer()], { type: 'text/javascript' }))
 }
 
 /** What onnxruntime says went wrong in the last call that returned a failure. */

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor, env } from 'onnxruntime-web/wasm'
+import { InferenceSession, Tensor, env } from 'onnxruntime-web/webgpu'
 import { Mutex } from '../mutex.ts'
 
 export { InferenceSession, Tensor }

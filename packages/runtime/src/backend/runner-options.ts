@@ -14,7 +14,8 @@ export interface RunnerOptions {
   readonly maxTokensPerStep: number
   /** Most bytes for KV. */
   readonly kvBudgetBytes: number
-  readonly kvType: KvType
+  /** `undefined`: as suits who runs it. */
+  readonly kvType: KvType | undefined
   /** Most bytes for the logits of one pass of the kernels; a step that wants more takes several. Default 64 MiB. */
   readonly logitsBytes?: number
 }
@@ -37,11 +38,11 @@ export interface RowRoom {
 
 /**
  * As many rows as the budget holds. Throws `bad_request` where it holds none, or where KV is wanted as the graph does not keep it; `float32` is
- * wanted by everybody who wants nothing.
+ * had by everybody who asks for it, as nothing is more exact.
  */
 export function rowRoomOf(graph: KvGeometry, options: RunnerOptions, dtype: KvDtype = 'float32'): RowRoom {
   const { maxRunning, contextLength, maxTokensPerStep, kvBudgetBytes, kvType } = options
-  if (kvType !== 'float32' && kvType !== dtype) {
+  if (kvType !== undefined && kvType !== 'float32' && kvType !== dtype) {
     const message = `kvType ${kvType} needs the kernels; onnxruntime runs this model and keeps KV as ${dtype}.`
     throw new EngineError('bad_request', message)
   }

@@ -24,7 +24,7 @@ export class XGrammar {
   /** @param script address of the package's `lib/index.js`. */
   static async load(script: string, vocabulary: Vocabulary): Promise<XGrammar> {
     const said = listenToConsole()
-    await import(/* @vite-ignore */ script)
+    await import(/* @vite-ignore */ /* webpackIgnore: true */ script)
     // A UMD file: imported as a module it puts itself on the global object.
     const library = (globalThis as { xgrammar?: typeof Library }).xgrammar
     if (library === undefined) throw new Error(`${script} is not XGrammar`)

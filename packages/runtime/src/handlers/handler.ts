@@ -15,6 +15,7 @@ export interface Handler<Input, Output> {
   postprocess(outputs: Tensors, context: HandlerContext): Output | Promise<Output>
 }
 
+/** What a handler knows of the request whose item it has. */
 export interface HandlerContext {
   /** The request's own. */
   readonly parameters: Readonly<Record<string, unknown>>
@@ -26,27 +27,33 @@ export interface HandlerContext {
 
 /** Models whose work is not one pass (encoder and decoder, a loop) run passes themselves, on sessions that the runtime opens from the store. */
 export interface MultiPass<Input, Output> {
+  /** All passes of one item. Throws `EngineError` `bad_request` for what it cannot read: only this item fails. */
   run(input: Input, context: MultiPassContext): Promise<Output>
 }
 
+/** The same, and the graphs of the model. */
 export interface MultiPassContext extends HandlerContext {
   /** One pass. @param session `main`, the manifest's `graph`, or a name in its `graphs`. Throws as `infer` does. */
   run(session: string, inputs: Tensors): Promise<Tensors>
 }
 
+/** A handler of either kind, whatever it takes and gives. */
 export type AnyHandler = Handler<unknown, unknown> | MultiPass<unknown, unknown>
 
-/**
- * Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`.
- * @param openGraph a session of a further graph, as libraries bring small ones along; it lives as long as the worker.
- */
+/** Makes a handler once a load, from the model's files: tokenizer, preprocessor_config, labels. Throws `bad_model`. */
 export type HandlerFactory = (
   files: ModelFiles,
   manifest: Manifest,
-  openGraph: OpenGraph,
+  host: HandlerHost,
 ) => Promise<AnyHandler> | AnyHandler
 
-export type OpenGraph = (graph: Uint8Array) => Promise<(inputs: Tensors) => Promise<Tensors>>
+/** What a handler may have of the worker that it runs in. */
+export interface HandlerHost {
+  /** A session of a further graph, as libraries bring small ones along; it lives as long as the worker. */
+  openGraph(graph: Uint8Array): Promise<(inputs: Tensors) => Promise<Tensors>>
+  /** transformers.js, fetched with the first call. Throws `network`. */
+  importTransformers(): Promise<object>
+}
 
 /** Handlers by the name that a manifest's or a load's `handler` says. */
 export type Handlers = Readonly<Record<string, HandlerFactory>>
@@ -58,6 +65,7 @@ export type InputOf<Made> =
     : Made extends MultiPass<infer Input, unknown>
       ? Input
       : never
+/** What a handler gives. */
 export type OutputOf<Made> =
   Made extends Handler<never, infer Output>
     ? Output

@@ -34,6 +34,6 @@ type Maker<Input, Output> = (model: TaskModel) => Promise<Handler<Input, Output>
 export const HANDLERS: Handlers = Object.fromEntries(
   Object.entries(MAKERS).map(([name, make]): [string, HandlerFactory] => [
     name,
-    (files, manifest) => make(TaskModel.of(files, manifest)),
+    (files, manifest, host) => make(TaskModel.of(files, manifest, host)),
   ]),
 )

@@ -1,5 +1,6 @@
 import type { InferManifest, Manifest } from '@tabserve/protocol'
 import { EngineError, isRecord } from '@tabserve/protocol'
+import type { HandlerHost } from './handler.ts'
 import type { ModelFiles } from '../models/model-files.ts'
 import type { OnnxGraph } from '../onnx/onnx-graph.ts'
 import { readOnnxGraph } from '../onnx/onnx-graph.ts'
@@ -10,20 +11,22 @@ export class TaskModel {
   readonly manifest: InferManifest
   /** The manifest's `options`: what the model's maker says to its task. */
   readonly options: Readonly<Record<string, unknown>>
+  readonly host: HandlerHost
 
   /** Throws `bad_model` for a decoder, which has no handler. */
-  static of(files: ModelFiles, manifest: Manifest): TaskModel {
-    if (manifest.task === 'infer') return new TaskModel(files, manifest)
+  static of(files: ModelFiles, manifest: Manifest, host: HandlerHost): TaskModel {
+    if (manifest.task === 'infer') return new TaskModel(files, manifest, host)
     throw new EngineError(
       'bad_model',
       `${manifest.name} continues text; a handler is for models of task infer.`,
     )
   }
 
-  constructor(files: ModelFiles, manifest: InferManifest) {
+  constructor(files: ModelFiles, manifest: InferManifest, host: HandlerHost) {
     this.files = files
     this.manifest = manifest
     this.options = manifest.options ?? {}
+    this.host = host
   }
 
   has(path: string): boolean {

@@ -10,4 +10,9 @@ export interface WorkerExtensions {
   readonly functions?: Readonly<Record<string, PipelineFunction>>
   /** Hooks of batching, by the names that loads say in `batching.canBatch`. */
   readonly batchHooks?: Readonly<Record<string, CanBatch>>
+  /**
+   * Imports a transformers.js of the page's own, the module `@xenova/transformers`, in place of the one that comes with tabserve and is fetched from
+   * `assets.transformers`.
+   */
+  readonly transformers?: () => Promise<object>
 }

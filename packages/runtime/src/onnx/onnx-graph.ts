@@ -78,7 +78,8 @@ function readGraph(graph: WireReader, parts: Parts): void {
   })
 }
 
-function readNode(node: WireReader, parts: Parts): OnnxNode {
+/** A NodeProto. */
+export function readNode(node: WireReader, parts = new Parts()): OnnxNode {
   const inputs: string[] = []
   const outputs: string[] = []
   const integers = new Map<string, number>()

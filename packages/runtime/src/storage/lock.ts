@@ -36,3 +36,6 @@ export async function withFreeLock(name: string, work: () => Promise<void>): Pro
 
 /** Held by who downloads a file into the store that is called `scope`: only who shares the store shares the download. */
 export const fileLock = (scope: string, sha256: string) => `tabserve-file ${scope} ${sha256}`
+
+/** Held for a moment by who writes records into that store, or removes what none of them needs. */
+export const recordLock = (scope: string) => `tabserve-records ${scope}`

@@ -59,13 +59,15 @@ export class SessionShelf {
     if (!(await this.#makeRoom(state.byteLength + kv.byteLength, facts.name))) return undefined
     await this.#withRoom(facts.name, () =>
       // In one change, so that a save that is cut leaves what was there before.
-      this.#store.write({
-        entries: [
-          ...files.map(({ identity, journal }) => [fileKey(identity.sha256), journal] as const),
-          [sessionKey(facts.name), record],
-        ],
-        chunks: files.flatMap(({ chunks }) => chunks),
-      }),
+      this.#weights.recording(() =>
+        this.#store.write({
+          entries: [
+            ...files.map(({ identity, journal }) => [fileKey(identity.sha256), journal] as const),
+            [sessionKey(facts.name), record],
+          ],
+          chunks: files.flatMap(({ chunks }) => chunks),
+        }),
+      ),
     )
     await this.#weights.sweep()
     return record

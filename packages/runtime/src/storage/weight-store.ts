@@ -4,7 +4,7 @@ import { FileDraft } from './file-draft.ts'
 import type { FileJournal } from './file-journal.ts'
 import { isJournalOf, keptBytes } from './file-journal.ts'
 import type { ModelRecord, RecordKind } from './model-record.ts'
-import { fileLock } from './lock.ts'
+import { acquireLock, fileLock, recordLock } from './lock.ts'
 import { firstToEvict, isModelRecord, recordKey, referencedFiles } from './model-record.ts'
 import { repairStore } from './repair.ts'
 import { giveUpKv, heldBySession, sessionRecords } from './session-record.ts'
@@ -211,8 +211,25 @@ export class WeightStore {
     }
   }
 
-  /** Removes files that no model and no session needs. Keys are listed first: a file is written after the record that needs it, or with it. */
-  async sweep(): Promise<void> {
+  /**
+   * Removes files that no model and no session needs. Keys are listed first: a file is written after the record that needs it, or with it. No record
+   * comes meanwhile, from whatever tab: it might need a file of the same bytes that another's end has just left over.
+   */
+  sweep(): Promise<void> {
+    return this.recording(() => this.#sweep())
+  }
+
+  /** Runs `write`, which makes a record, while nobody sweeps. Must not call itself, or `sweep`. */
+  async recording<T>(write: () => Promise<T>): Promise<T> {
+    const release = await acquireLock(recordLock(this.#store.scope))
+    try {
+      return await write()
+    } finally {
+      release()
+    }
+  }
+
+  async #sweep(): Promise<void> {
     const journals = await this.#journals()
     const needed = referencedFiles([
       ...(await this.#records('model')),
@@ -247,7 +264,7 @@ export class WeightStore {
   }
 
   async #put(kind: RecordKind, record: ModelRecord): Promise<void> {
-    await this.#store.write({ entries: [[recordKey(kind, record.address), record]] })
+    await this.recording(() => this.#store.write({ entries: [[recordKey(kind, record.address), record]] }))
   }
 
   async #keys(kind: RecordKind | 'file'): Promise<string[]> {

@@ -39,7 +39,7 @@ export class LastingRunner {
   }
 
   get facts(): RunnerFacts {
-    const { name, reason, maxKvBytes, kvType, heapBytes, placement, runner } = this.#chosen
+    const { name, reason, maxKvBytes, kvType, heapBytes, placement, activations, runner } = this.#chosen
     return {
       runner: name,
       choice: this.#choice,
@@ -49,6 +49,7 @@ export class LastingRunner {
       ...(reason === undefined ? {} : { runnerReason: reason }),
       ...(heapBytes === undefined ? {} : { heapBytes }),
       ...(placement === undefined ? {} : { placement }),
+      ...(activations === undefined ? {} : { activations }),
     }
   }
 

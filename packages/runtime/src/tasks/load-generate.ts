@@ -104,7 +104,7 @@ function resolveServing(request: LoadRequest, graph: GenerateManifest['graph']):
       contextLength,
       maxTokensPerStep: Math.min(maxTokensPerStep, contextLength),
       kvBudgetBytes: whole('kvBudgetBytes', 1, Number.MAX_SAFE_INTEGER, KV_BUDGET_BYTES),
-      kvType: checkOneOf('kvType', request.kvType, ['float32', 'float16', 'int8']) ?? 'float32',
+      kvType: checkOneOf('kvType', request.kvType, ['float32', 'float16', 'int8']),
     },
     scheduling: {
       maxWaiting: whole('maxWaiting', 0, 100_000, MAX_WAITING),

@@ -12,7 +12,7 @@ import { EngineError, TENSOR_ARRAYS, elementsOf } from '@tabserve/protocol'
 import { messageOf } from '../backend/backend-failure.ts'
 import type { Device } from '../backend/device.ts'
 import type { InferSession } from '../backend/infer-session.ts'
-import type { AnyHandler } from '../handlers/handler.ts'
+import type { AnyHandler, HandlerHost } from '../handlers/handler.ts'
 import { HANDLERS } from '../handlers/index.ts'
 import type { WorkerExtensions } from '../handlers/worker-extensions.ts'
 import type { ModelFiles } from '../models/model-files.ts'
@@ -22,6 +22,7 @@ import { signatureOf } from '../onnx/signature.ts'
 import { widenBatch } from '../onnx/widen-batch.ts'
 import { Responses, resolveResponseCache } from '../responses/responses.ts'
 import { idbChunkStore } from '../storage/idb-chunk-store.ts'
+import { importScript } from '../import-script.ts'
 import { InferModel } from './infer.ts'
 import type { Task } from './index.ts'
 
@@ -158,20 +159,27 @@ async function makeHandler(
   manifest: InferManifest,
   files: ModelFiles,
   device: Device,
-  { handlers = {} }: WorkerExtensions,
+  extensions: WorkerExtensions,
 ): Promise<AnyHandler | undefined> {
   const name = checkString('handler', handler) ?? manifest.handler
   if (name === undefined) return undefined
-  const all = { ...HANDLERS, ...handlers }
+  const all = { ...HANDLERS, ...extensions.handlers }
   const make = Object.hasOwn(all, name) ? all[name] : undefined
-  if (make !== undefined)
-    return make(files, manifest, async (graph) => {
-      const session = await device.openSession('a graph of the handler', graph, [])
-      return (inputs) => session.run(inputs, undefined)
-    })
+  if (make !== undefined) return make(files, manifest, hostOf(device, extensions))
   const known = Object.keys(all).join(', ') || 'none'
   const message = `There is no handler ${name}. There are: ${known}. Own ones are given to startWorker in the page's worker file.`
   throw new EngineError('bad_request', message, { param: 'handler' })
+}
+
+function hostOf(device: Device, { transformers }: WorkerExtensions): HandlerHost {
+  return {
+    openGraph: async (graph) => {
+      const session = await device.openSession('a graph of the handler', graph, [])
+      return (inputs) => session.run(inputs, undefined)
+    },
+    importTransformers:
+      transformers ?? (() => importScript('transformers.js', 'transformers', device.transformersScript)),
+  }
 }
 
 function hookOf(name: string | undefined, { batchHooks = {} }: WorkerExtensions) {

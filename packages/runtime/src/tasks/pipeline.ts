@@ -8,6 +8,7 @@ import { WithoutSessions } from './without-sessions.ts'
 /** What a node of a pipeline does in the page's own worker file. What it gives may be anything that the next node takes: nothing of it visits the page. */
 export type PipelineFunction = (input: never, context: PipelineContext) => unknown
 
+/** What a function of a pipeline knows of the request. */
 export interface PipelineContext {
   /** Fires when the request is cancelled, late, or another branch has failed. */
   readonly signal: AbortSignal

@@ -1,3 +1,4 @@
+import type { HandlerHost } from '../handlers/handler.ts'
 import { ModelShelf } from './model-shelf.ts'
 import { SharedRuntime } from './shared-runtime.ts'
 
@@ -13,12 +14,12 @@ export interface TransformersDoor {
 }
 
 /**
- * The one door to transformers.js, fetched by who needs it. It computes nothing and fetches nothing itself: where a JavaScript runtime has an onnxruntime of
+ * The one door to transformers.js, for who needs it. It computes nothing and fetches nothing itself: where a JavaScript runtime has an onnxruntime of
  * its own, the library looks for it under `Symbol.for('onnxruntime')`, and finds ours, whose sessions are those of models that are loaded.
  */
-export async function openTransformers(): Promise<TransformersDoor> {
+export async function openTransformers(host: HandlerHost): Promise<TransformersDoor> {
   const runtime = SharedRuntime.install(globalThis)
-  const library = await import('@xenova/transformers')
+  const library = (await host.importTransformers()) as Transformers
   const { env } = library
   if (!(env.customCache instanceof ModelShelf)) {
     env.customCache = new ModelShelf() as never // it also has `put`, and asks for no more

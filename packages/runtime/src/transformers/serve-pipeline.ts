@@ -7,6 +7,7 @@ import { openTransformers } from './door.ts'
 import { pictureOf } from './picture.ts'
 import { plainOf } from './plain.ts'
 
+/** What a pipeline of transformers.js is made with. */
 export interface PipelineOptions {
   /** As transformers.js has it; it says which ONNX files it asks for. Default `fp32`: `onnx/model.onnx`. */
   readonly dtype?: string | Readonly<Record<string, string>>
@@ -17,10 +18,10 @@ export interface PipelineOptions {
  * sessions, one request after the other. An input is the pipeline's first argument, or `{ args }` where it takes several; parameters are its options.
  */
 export function transformersPipeline(task: string, { dtype = 'fp32' }: PipelineOptions = {}): HandlerFactory {
-  return async (files, manifest, openGraph) => {
-    const model = TaskModel.of(files, manifest)
-    const door = await openTransformers()
-    door.runtime.openWith(openGraph)
+  return async (files, manifest, host) => {
+    const model = TaskModel.of(files, manifest, host)
+    const door = await openTransformers(host)
+    door.runtime.openWith(host.openGraph)
     const passes = new CurrentPasses()
     const tickets = await ticketsOf(model, door, passes)
     const name = door.shelf.add((path) => {

@@ -1,5 +1,5 @@
 import type { TensorSpec, Tensors } from '@tabserve/protocol'
-import type { OpenGraph } from '../handlers/handler.ts'
+import type { HandlerHost } from '../handlers/handler.ts'
 import { readOnnxGraph } from '../onnx/onnx-graph.ts'
 import { fromOrt } from '../backend/ort-types.ts'
 import { OrtTensor, toOrt } from './ort-tensor.ts'
@@ -22,7 +22,7 @@ export class SharedRuntime {
     create: async (bytes: Uint8Array) => sessionOver(await this.#open(bytes)),
   }
   readonly #sessions = new Map<string, SharedSession>()
-  #openGraph: OpenGraph | undefined
+  #openGraph: HandlerHost['openGraph'] | undefined
   #numTickets = 0
 
   /** @param scope where the library looks for it. */
@@ -35,7 +35,7 @@ export class SharedRuntime {
   }
 
   /** Graphs that the library brings along, for what its pipelines compute beside their models, are opened so from now on. */
-  openWith(openGraph: OpenGraph): void {
+  openWith(openGraph: HandlerHost['openGraph']): void {
     this.#openGraph = openGraph
   }
 

@@ -47,11 +47,13 @@ export class KServeDoor {
     )
   }
 
+  /** Name, version and protocol extensions of this server. */
   serverMetadata(): ServerMetadata {
     const extensions = ['binary_tensor_data', 'model_repository', 'sequence', 'statistics']
     return { name: 'tabserve', version: SERVER_VERSION, extensions }
   }
 
+  /** Whether a model, or one version of it, is loaded. */
   async modelReady(name: string, version?: string): Promise<boolean> {
     return (await this.#client.list()).some((info) => isNamed(info, name, version))
   }

@@ -7,6 +7,7 @@ export interface ServerMetadata {
   extensions: string[]
 }
 
+/** What a graph takes or gives under a name. */
 export interface TensorMetadata {
   name: string
   datatype: DataType
@@ -14,6 +15,7 @@ export interface TensorMetadata {
   shape: number[]
 }
 
+/** A model that is loaded: its versions and its tensors. */
 export interface ModelMetadata {
   name: string
   versions: string[]
@@ -23,6 +25,7 @@ export interface ModelMetadata {
   outputs: TensorMetadata[]
 }
 
+/** A model that is loaded or stored, and its state. */
 export interface RepositoryEntry {
   name: string
   version: string
@@ -31,6 +34,7 @@ export interface RepositoryEntry {
   reason: string
 }
 
+/** What is loaded. */
 export interface LoadParameters {
   /** Address of the model's folder. Default: where the browser's storage has it from. */
   url?: string
@@ -38,12 +42,14 @@ export interface LoadParameters {
   version?: string
 }
 
+/** How often something happened, and how long it took in all. */
 export interface DurationStat {
   count: number
   /** Of all of them together, in nanoseconds. */
   ns: number
 }
 
+/** What one version of a model has done. */
 export interface ModelStatistics {
   name: string
   version: string
@@ -72,6 +78,7 @@ export interface ModelStatistics {
   memory_usage: { type: 'CPU' | 'GPU'; id: number; byte_size: number }[]
 }
 
+/** What batches of one size have cost. */
 export interface BatchStatistics {
   batch_size: number
   compute_input: DurationStat
@@ -79,6 +86,7 @@ export interface BatchStatistics {
   compute_output: DurationStat
 }
 
+/** An input of a request. Of its `shape` the product is the length of `data`. */
 export interface InferTensor {
   name: string
   datatype: string
@@ -89,6 +97,7 @@ export interface InferTensor {
   parameters?: Record<string, unknown>
 }
 
+/** Tensors for a graph, or one text for a language model. */
 export interface KServeInferRequest {
   id?: string
   inputs: InferTensor[]
@@ -98,6 +107,7 @@ export interface KServeInferRequest {
   parameters?: Record<string, unknown>
 }
 
+/** What a graph or a language model gave. */
 export interface KServeInferResponse {
   model_name: string
   model_version: string
@@ -105,6 +115,7 @@ export interface KServeInferResponse {
   outputs: InferOutput[]
 }
 
+/** An output of a response, row-major. */
 export interface InferOutput {
   name: string
   datatype: DataType

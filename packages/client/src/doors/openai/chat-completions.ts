@@ -24,6 +24,7 @@ import { toolsOf } from './tool-fields.ts'
 import { TokenTexts } from './token-texts.ts'
 import { completionUsage, finishReason } from './usage.ts'
 
+/** The second argument of calls. */
 export interface CallOptions {
   /** Ends the computing; the call then fails with `aborted`. */
   readonly signal?: AbortSignal

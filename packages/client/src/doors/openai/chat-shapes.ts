@@ -24,6 +24,7 @@ export interface ChatCompletionParams extends SamplingFields, ServingExtras {
   metadata?: Record<string, string> | null
 }
 
+/** An answer, as OpenAI's API writes it. */
 export interface ChatCompletion {
   id: string
   object: 'chat.completion'
@@ -46,6 +47,7 @@ export interface ChatCompletion {
   usage: CompletionUsage
 }
 
+/** A piece of an answer; the last one has the usage, where `stream_options` asked for it. */
 export interface ChatCompletionChunk {
   id: string
   object: 'chat.completion.chunk'

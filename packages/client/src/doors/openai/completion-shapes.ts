@@ -30,6 +30,7 @@ export interface CompletionChoice<Reason = 'stop' | 'length'> {
   logprobs: CompletionLogprobs | null
 }
 
+/** An answer, as OpenAI's API writes it. */
 export interface Completion {
   id: string
   object: 'text_completion'
@@ -39,6 +40,7 @@ export interface Completion {
   usage: CompletionUsage
 }
 
+/** A piece of an answer. */
 export interface CompletionChunk {
   id: string
   object: 'text_completion'

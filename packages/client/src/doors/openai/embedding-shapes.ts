@@ -9,6 +9,7 @@ export interface EmbeddingParams {
   user?: string | null
 }
 
+/** One vector an input, in their order. */
 export interface CreateEmbeddingResponse {
   object: 'list'
   data: EmbeddingObject[]
@@ -16,6 +17,7 @@ export interface CreateEmbeddingResponse {
   usage: { prompt_tokens: number; total_tokens: number }
 }
 
+/** The vector of one input: numbers, or with `encoding_format: "base64"` the bytes of their 32-bit floats. */
 export interface EmbeddingObject {
   object: 'embedding'
   index: number

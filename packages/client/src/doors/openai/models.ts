@@ -10,6 +10,7 @@ export interface ModelObject {
   owned_by: string
 }
 
+/** The loaded models. */
 export interface ModelList {
   object: 'list'
   data: ModelObject[]

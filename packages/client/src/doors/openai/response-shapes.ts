@@ -72,6 +72,7 @@ export interface ResponseUsage {
   total_tokens: number
 }
 
+/** An answer of the Responses API; it is not stored: `previous_response_id` is refused. */
 export interface ResponseObject {
   id: string
   object: 'response'

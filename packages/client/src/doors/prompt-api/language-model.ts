@@ -6,8 +6,10 @@ import { messagesOf } from './prompts.ts'
 import type { SessionClient } from './session.ts'
 import { LanguageModelSession } from './session.ts'
 
+/** Whether a session can be created, now or after a download. */
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available'
 
+/** What `create` takes, in the Prompt API's words. `tools`, and types other than `text`, are refused. */
 export interface CreateOptions {
   readonly initialPrompts?: readonly PromptMessage[]
   readonly temperature?: number
@@ -21,6 +23,7 @@ export interface CreateOptions {
   readonly tools?: readonly unknown[]
 }
 
+/** The part of a `Client` that is used. */
 export type LanguageModelClient = SessionClient &
   Pick<Client, 'load' | 'list'> & { readonly models: Pick<Client['models'], 'status'> }
 

@@ -3,6 +3,7 @@ import { notSupported } from './exceptions.ts'
 
 export type PromptRole = 'system' | 'user' | 'assistant'
 
+/** A message in the Prompt API's words; only text is taken. */
 export interface PromptMessage {
   readonly role: PromptRole
   readonly content: string | readonly { readonly type: string; readonly value: unknown }[]

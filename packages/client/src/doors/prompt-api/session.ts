@@ -12,6 +12,7 @@ interface Structure {
   readonly structuredOutputs?: StructuredOutputs
 }
 
+/** What one prompt can be asked with. */
 export interface PromptOptions {
   readonly signal?: AbortSignal
   /** A JSON schema, or a `RegExp` that the whole answer matches. */
@@ -139,10 +140,12 @@ export class LanguageModelSession {
     this.#session.destroy()
   }
 
+  /** `contextoverflow`: the oldest messages were dropped to make room. */
   addEventListener(type: 'contextoverflow', listener: (event: Event) => void): void {
     this.#events.addEventListener(type, listener)
   }
 
+  /** Takes a listener away. */
   removeEventListener(type: 'contextoverflow', listener: (event: Event) => void): void {
     this.#events.removeEventListener(type, listener)
   }

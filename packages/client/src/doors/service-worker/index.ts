@@ -1,3 +1,6 @@
-export { serveFromPages, startServiceWorker } from './serve-from-pages.ts'
+export { isolatePages } from '../../isolation/isolate-pages.ts'
+export { isIsolationPolicy } from '../../isolation/isolation-policy.ts'
+export type { IsolationPolicy } from '../../isolation/isolation-policy.ts'
+export { serveFromPages, startServiceWorker, takeOver } from './serve-from-pages.ts'
 export type { ServiceWorkerOptions } from './serve-from-pages.ts'
 export type { WorkerScope } from './worker-scope.ts'

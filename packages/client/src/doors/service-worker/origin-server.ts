@@ -4,6 +4,7 @@ import type { ServedClient } from '../served-client.ts'
 import type { ForwardedRequest, PageMessage, Question, WorkerMessage } from './wire.ts'
 import { isQuestion } from './wire.ts'
 
+/** Which service worker brings the requests of the origin. */
 export interface OriginServerOptions {
   /** Address of the service worker's script, which decides its scope; it is registered. Default: the page has registered one itself. */
   readonly serviceWorker?: string

@@ -3,6 +3,7 @@ import { firstOffer, forward } from './forward.ts'
 import type { ForwardedRequest } from './wire.ts'
 import type { FetchEvent, WorkerScope } from './worker-scope.ts'
 
+/** Which requests a service worker hands to pages. */
 export interface ServiceWorkerOptions {
   /** Path below which the routes lie. With a slash at its end. Default `/`: `/v1/…`, `/v2/…` and `/metrics`. */
   readonly base?: string
@@ -24,9 +25,14 @@ export function serveFromPages(scope: WorkerScope, { base = '/' }: ServiceWorker
 
 /** The same with the haste of a service worker that does nothing else: it takes over at once, pages that are open already included. */
 export function startServiceWorker(scope: WorkerScope, options: ServiceWorkerOptions = {}): void {
+  takeOver(scope)
+  serveFromPages(scope, options)
+}
+
+/** A new version of the service worker replaces the old one at once, and pages that are open get it. */
+export function takeOver(scope: WorkerScope): void {
   scope.addEventListener('install', (event) => event.waitUntil(scope.skipWaiting()))
   scope.addEventListener('activate', (event) => event.waitUntil(scope.clients.claim()))
-  serveFromPages(scope, options)
 }
 
 function isServed(pathname: string, base: string): boolean {

@@ -4,11 +4,19 @@ export interface WorkerScope {
     matchAll(options: { type: 'window'; includeUncontrolled: boolean }): Promise<readonly PageHandle[]>
     claim(): Promise<void>
   }
-  readonly location: { readonly origin: string }
-  readonly navigator: { readonly locks: LockManager }
+  readonly location: { readonly origin: string; readonly href: string }
+  readonly navigator: { readonly locks: LockManager; readonly userAgentData?: BrowserFacts }
+  /** Events of the scope that are used here. */
   addEventListener(type: 'fetch', listener: (event: FetchEvent) => void): void
   addEventListener(type: 'install' | 'activate', listener: (event: LifeEvent) => void): void
+  /** Takes the place of the version before at once. */
   skipWaiting(): Promise<void>
+}
+
+/** What Chromium says of itself. */
+export interface BrowserFacts {
+  readonly brands: readonly { readonly brand: string; readonly version: string }[]
+  readonly mobile: boolean
 }
 
 export interface PageHandle {

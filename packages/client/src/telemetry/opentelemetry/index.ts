@@ -5,6 +5,7 @@ import { RequestMeters } from './metrics.ts'
 import { SCHEMA_URL } from './semantic-conventions.ts'
 import { RequestSpans } from './spans.ts'
 
+/** Where spans and metrics go. */
 export interface OpenTelemetryOptions {
   /** Default: those that were set globally. */
   readonly tracerProvider?: TracerProvider

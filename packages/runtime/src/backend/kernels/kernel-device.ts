@@ -31,7 +31,7 @@ export class KernelDevice {
     try {
       const runner = await KernelRunner.create(module, this.#threads, graph, decoder, chunks, options)
       const { maxKvBytes, heapBytes } = runner
-      return { runner, name: 'kernels', maxKvBytes, heapBytes, kvType: options.kvType }
+      return { runner, name: 'kernels', maxKvBytes, heapBytes, kvType: options.kvType ?? 'float32' }
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause
       const advice = 'Close other tabs, lower contextLength or kvBudgetBytes, or take a smaller model.'

@@ -75,7 +75,7 @@ export class KernelRunner implements ModelRunner {
     traits: DecoderTraits,
     options: RunnerOptions,
   ) {
-    const { contextLength, maxRunning, kvType, logitsBytes = LOGITS_BYTES } = options
+    const { contextLength, maxRunning, kvType = 'float32', logitsBytes = LOGITS_BYTES } = options
     const { vocabSize } = graph
     const tokens = Math.max(options.maxTokensPerStep, maxRunning)
     this.#kernels = kernels

@@ -2,7 +2,7 @@ import type { KvCopy, Logits } from '@tabserve/engine'
 import type { DecoderGraph, GpuPlacement } from '@tabserve/protocol'
 import type { Batch } from '../decoder-io.ts'
 import { INPUT, LOGITS, checkNames, kvNames } from '../decoder-io.ts'
-import { kvShapeOf } from '../kv-layout.ts'
+import { KV_BYTES, kvShapeOf } from '../kv-layout.ts'
 import { scoped } from './error-scopes.ts'
 import type { GpuLoad, GpuMode, GpuStep, GpuTraffic } from './gpu-messages.ts'
 import type { GpuOrt } from './gpu-ort.ts'
@@ -21,6 +21,7 @@ export class GpuDecoder {
   readonly #device: GPUDevice
   readonly #graph: DecoderGraph
   readonly #mode: GpuMode
+  readonly #kvType: GpuLoad['kvType']
   readonly #names: ReturnType<typeof kvNames>
   readonly #places: RowPlaces
   readonly #pool: KvPool
@@ -53,7 +54,7 @@ export class GpuDecoder {
     ort: GpuOrt,
     session: InferenceSession,
     device: GPUDevice,
-    { graph, room, mode }: GpuLoad,
+    { graph, room, mode, kvType }: GpuLoad,
     placement: GpuPlacement,
     rows: number,
   ) {
@@ -65,7 +66,9 @@ export class GpuDecoder {
     this.placement = placement
     this.#names = kvNames(graph.layers)
     this.#places = new RowPlaces(rows)
-    this.#pool = new KvPool(device, kvShapeOf(graph, rows, room.contextLength), this.#names.past.length)
+    this.#kvType = kvType
+    const shape = kvShapeOf(graph, rows, room.contextLength)
+    this.#pool = new KvPool(device, shape, kvType, this.#names.past.length)
     this.#logits = new LogitsReader(device, graph.vocabSize)
   }
 
@@ -132,7 +135,7 @@ export class GpuDecoder {
     const results = await this.#session.run(feeds, fetches)
     if (this.#mode.inPlace) return []
     const presents = present.map((name) => results[name]!)
-    this.#presentBytes += presents.reduce((sum, { size }) => sum + 4 * size, 0)
+    this.#presentBytes += presents.reduce((sum, { size }) => sum + KV_BYTES[this.#kvType] * size, 0)
     return presents
   }
 

@@ -21,6 +21,8 @@ export interface GpuLoad {
   readonly ort: { readonly mjs: string; readonly wasm: string }
   readonly graph: DecoderGraph
   readonly files: DecoderFiles
+  /** How that graph takes KV. */
+  readonly kvType: 'float32' | 'float16'
   readonly room: RowRoom
   readonly mode: GpuMode
 }

@@ -16,6 +16,7 @@ export class GpuRunner implements ModelRunner {
   readonly kvBytes: number
   readonly #link: GpuLink
   readonly #graph: DecoderGraph
+  readonly #kvType: GpuLoad['kvType']
   #traffic: GpuTraffic = { sentBytes: 0, readBytes: 0, copiedBytes: 0 }
 
   /** Rejects with `memory` where the worker or the GPU has no room, and with a plain `Error` where the graph is refused. */
@@ -31,12 +32,13 @@ export class GpuRunner implements ModelRunner {
     }
   }
 
-  private constructor(link: GpuLink, { graph, room }: GpuLoad, placement: GpuPlacement) {
+  private constructor(link: GpuLink, { graph, room, kvType }: GpuLoad, placement: GpuPlacement) {
     this.#link = link
     this.#graph = graph
+    this.#kvType = kvType
     this.placement = placement
     this.#capabilities = capabilitiesOf(graph, room)
-    this.kvBytes = maxRowBytes(graph, room)
+    this.kvBytes = maxRowBytes(graph, room, kvType)
   }
 
   /** Between a question to the GPU and its answer; the link gives it up when it is silent for too long. */
@@ -73,7 +75,7 @@ export class GpuRunner implements ModelRunner {
 
   get kvLayout(): string {
     const { layers, kvHeads: heads, headDim: size } = this.#graph
-    return rowKvLayout(2 * layers, { heads, size }, 'float32')
+    return rowKvLayout(2 * layers, { heads, size }, this.#kvType)
   }
 
   async readKv(place: KvPlace, numTokens: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -84,7 +86,7 @@ export class GpuRunner implements ModelRunner {
 
   async writeKv(place: KvPlace, numTokens: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     // Here, because what fails over there costs the device.
-    checkKvLength(bytes, rowBytes(this.#graph, numTokens))
+    checkKvLength(bytes, rowBytes(this.#graph, numTokens, this.#kvType))
     await this.#link.ask({ type: 'write-kv', row: rowIn(place), numTokens, bytes })
   }
 

@@ -1,11 +1,10 @@
 import type { KvShape } from '../kv-layout.ts'
-import { rowSizeOf } from '../kv-layout.ts'
+import { KV_BYTES, rowSizeOf } from '../kv-layout.ts'
 import { USAGE } from './gpu-flags.ts'
 import { Tensor } from './gpu-ort.ts'
 import { ReadBack } from './read-back.ts'
 import type { RowMove } from './row-places.ts'
 
-const FLOAT_BYTES = 4
 const KV_USAGE = USAGE.storage | USAGE.copySource | USAGE.copyTarget
 
 /**
@@ -15,6 +14,7 @@ const KV_USAGE = USAGE.storage | USAGE.copySource | USAGE.copyTarget
 export class KvPool {
   readonly #device: GPUDevice
   readonly #shape: KvShape
+  readonly #dtype: keyof typeof KV_BYTES
   readonly #pool: GPUBuffer[]
   readonly #scratch: readonly GPUBuffer[]
   /** Two rows: within one buffer nothing can be copied. */
@@ -25,9 +25,10 @@ export class KvPool {
   copiedBytes = 0
 
   /** @param numCaches K and V of every layer. */
-  constructor(device: GPUDevice, shape: KvShape, numCaches: number) {
+  constructor(device: GPUDevice, shape: KvShape, dtype: keyof typeof KV_BYTES, numCaches: number) {
     this.#device = device
     this.#shape = shape
+    this.#dtype = dtype
     const buffers = (rows: number) =>
       Array.from({ length: numCaches }, () =>
         device.createBuffer({ size: rows * this.#rowBytes, usage: KV_USAGE }),
@@ -99,7 +100,7 @@ export class KvPool {
   }
 
   #headBytes(numTokens: number): number {
-    return FLOAT_BYTES * this.#shape.size * numTokens
+    return this.#positionBytes * numTokens
   }
 
   #encode(encoder: GPUCommandEncoder, pool: GPUBuffer, scratch: GPUBuffer | undefined, move: RowMove): void {
@@ -134,12 +135,11 @@ export class KvPool {
     begin: number,
     end: number,
   ): void {
-    const { heads, capacity, size } = this.#shape
-    const at = (row: number, head: number) => FLOAT_BYTES * size * ((row * heads + head) * capacity + begin)
-    for (let head = 0; head < heads; head++) {
-      const length = FLOAT_BYTES * size * (end - begin)
+    const { heads, capacity } = this.#shape
+    const at = (row: number, head: number) => this.#headBytes((row * heads + head) * capacity + begin)
+    const length = this.#headBytes(end - begin)
+    for (let head = 0; head < heads; head++)
       this.#copy(encoder, source, at(sourceRow, head), target, at(targetRow, head), length)
-    }
   }
 
   #copy(
@@ -157,12 +157,17 @@ export class KvPool {
   #tensor(buffer: GPUBuffer, rows: number): Tensor {
     const { heads, capacity, size } = this.#shape
     return Tensor.fromGpuBuffer(buffer as never, {
-      dataType: 'float32',
+      dataType: this.#dtype,
       dims: [rows, heads, capacity, size],
     })
   }
 
   get #rowBytes(): number {
-    return FLOAT_BYTES * rowSizeOf(this.#shape)
+    return KV_BYTES[this.#dtype] * rowSizeOf(this.#shape)
+  }
+
+  /** Of one position of one head: a multiple of 4, as copies want it, for heads are. */
+  get #positionBytes(): number {
+    return KV_BYTES[this.#dtype] * this.#shape.size
   }
 }

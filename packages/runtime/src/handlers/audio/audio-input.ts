@@ -18,7 +18,7 @@ export async function audioInput(
   const [name = 'input_features'] = names
   if (name === 'input_values' && config['feature_extractor_type'] === undefined)
     return (samples) => Promise.resolve({ [name]: floats([1, samples.length], samples) })
-  const { library } = await openTransformers()
+  const { library } = await openTransformers(model.host)
   const process = processorOf(library, config, 'WhisperFeatureExtractor')
   return async (samples) => {
     const processed = await process(samples)

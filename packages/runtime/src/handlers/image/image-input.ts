@@ -17,7 +17,7 @@ export interface ReadImage {
  * `do_convert_grayscale` gives one channel.
  */
 export async function imageInput(model: TaskModel): Promise<(input: unknown) => Promise<ReadImage>> {
-  const { library } = await openTransformers()
+  const { library } = await openTransformers(model.host)
   const { preprocessor } = model.options
   const config = isRecord(preprocessor) ? preprocessor : await model.json('preprocessor_config.json')
   const process = processorOf(

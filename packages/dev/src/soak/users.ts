@@ -1,0 +1,155 @@
+import type { Session } from 'tabserve'
+
+export interface UsersOptions {
+  readonly model: string
+  readonly numUsers: number
+  readonly seconds: number
+  /** Of arrivals: every run has the same ones. */
+  readonly seed: number
+}
+
+/** What the users of one page have done and seen. */
+export interface Visit {
+  /** By kind. */
+  readonly asked: Record<string, number>
+  ended: number
+  numTokens: number
+  /** Saves and restores that the killed worker took along. */
+  numCut: number
+  /** Texts that were other than alone, and errors that nobody brought about. */
+  readonly problems: string[]
+  /** How often the page has told of the end of a request, by its id. */
+  readonly ends: Record<string, number>
+}
+
+declare global {
+  interface Window {
+    visit: Visit
+    /** What is asked alone gives, by what is asked. */
+    alone: Record<string, string>
+    visitors: Promise<void>
+  }
+}
+
+/**
+ * In the page: begins `window.visitors`, people who ask `window.client`, each at random times, and compare every text with what it is alone. It
+ * needs nothing but what is in it, as it is sent to the page as text.
+ */
+export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): void {
+  const PROMPTS = ['Once upon a time', 'Tom had a red ball', 'The dog was sad', 'Lily went to the park']
+  const TURNS = [' One day', ' Then', ' At the end']
+  const { client, visit } = window
+  const alone = (window.alone ??= {})
+  const until = performance.now() + seconds * 1000
+  let state = seed
+  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+  const greedy = { temperature: 0, ignoreEos: true, maxTokens: 40 } as const
+  const compare = (what: string, text: string, isWhole: boolean) => {
+    const wanted = (alone[what] ??= text)
+    const isSame = isWhole ? text === wanted : wanted.startsWith(text)
+    if (!isSame) visit.problems.push(`${what}: ${JSON.stringify(text)} is not ${JSON.stringify(wanted)}`)
+  }
+  const whole = async (prompt: string) => {
+    const { text, usage } = await client.generate({ model, prompt, ...greedy })
+    visit.numTokens += usage.completionTokens
+    compare(prompt, text, true)
+  }
+  const held = async (prompt: string) => {
+    const structuredOutputs = { regex: '[A-Z][a-z]{2,6}, [0-9]{2}(am|pm)' }
+    const { text } = await client.generate({
+      model,
+      prompt,
+      temperature: 0,
+      maxTokens: 40,
+      structuredOutputs,
+    })
+    compare(`${prompt}, held`, text, true)
+  }
+  const talk = async (prompt: string, session: Session, turns: readonly string[]) => {
+    let text = ''
+    for (const turn of turns) text += turn + (await session.generate(turn, { maxTokens: 12 })).text
+    compare(`${prompt}, ${turns.length} turns from ${turns[0]}`, text, true)
+  }
+  const isLost = (error: unknown) => (error as { code?: string }).code === 'engine_lost'
+  // What is no request, as a save, is not asked again when its worker dies: it says so, and whoever wants to asks again.
+  const cut = (error: unknown) => {
+    if (!isLost(error)) throw error
+    visit.numCut++
+  }
+  const forget = (name: string): Promise<void> =>
+    client.sessions.delete(name).catch((error: unknown) => {
+      if (!isLost(error)) throw error
+      return forget(name)
+    })
+  const inSession = async (opening: Promise<Session>, use: (session: Session) => Promise<void>) => {
+    const session = await opening
+    try {
+      await use(session)
+    } finally {
+      session.destroy()
+    }
+  }
+  const open = () => client.session({ model, temperature: 0, ignoreEos: true })
+  const conversation = (prompt: string) =>
+    inSession(open(), (session) => talk(prompt, session, [prompt, ...TURNS])).catch(cut)
+  let numSaved = 0
+  const saved = async (prompt: string) => {
+    const name = `soak ${seed} ${numSaved++}`
+    try {
+      await inSession(open(), async (session) => {
+        await talk(prompt, session, [prompt])
+        await session.save(name)
+      })
+      await inSession(client.sessions.restore(name), (session) => talk(`${prompt}, restored`, session, TURNS))
+    } catch (error) {
+      cut(error)
+    } finally {
+      await forget(name)
+    }
+  }
+  const aborted = async (prompt: string) => {
+    const abort = new AbortController()
+    const stream = client.generate({ model, prompt, ...greedy, signal: abort.signal })
+    let numLeft = Math.floor(random() * 30)
+    for await (const _ of stream) if (numLeft-- === 0) abort.abort()
+    compare(prompt, (await stream).text, false)
+  }
+  const left = async (prompt: string) => {
+    const stream = client.generate({ model, prompt, ...greedy })
+    let numLeft = Math.floor(random() * 30)
+    for await (const _ of stream) if (numLeft-- === 0) break
+    compare(prompt, (await stream).text, false)
+  }
+  const KINDS = { whole, held, conversation, aborted, left, saved }
+  const ask = async (kind: keyof typeof KINDS, prompt: string) => {
+    visit.asked[kind] = (visit.asked[kind] ?? 0) + 1
+    try {
+      await KINDS[kind](prompt)
+    } catch (error) {
+      visit.problems.push(`${kind}: ${String(error)}`)
+    } finally {
+      visit.ended++
+    }
+  }
+  const user = async () => {
+    const kinds = Object.keys(KINDS) as (keyof typeof KINDS)[]
+    for (;;) {
+      await pause(-Math.log(1 - random()) * 500)
+      if (performance.now() > until) return
+      const kind = kinds[Math.floor(random() * kinds.length)] ?? 'whole'
+      await ask(kind, PROMPTS[Math.floor(random() * PROMPTS.length)] ?? '')
+    }
+  }
+  const oneByOne = async () => {
+    for (const prompt of PROMPTS) {
+      await ask('whole', prompt)
+      await ask('held', prompt)
+      await ask('conversation', prompt)
+      await ask('saved', prompt)
+    }
+  }
+  const everybody = async () => void (await Promise.all(Array.from({ length: numUsers }, user)))
+  window.visitors = numUsers === 0 ? oneByOne() : everybody()
+  window.visitors.catch(() => {}) // whoever waits for them hears of it
+}
