@@ -125,15 +125,15 @@ for (const name of ['whisper', 'moonshine'])
           const { id: model, manifest, graph } = await client.load(source)
           const input = Float32Array.from(samples)
           const heard = await client.transcribe({ model, input })
-          await client.load(`/fixtures/tasks/${name}/`)
-          const direct = await client.transcribe({ model: name, input })
+          const { id: folder } = await client.load(`/fixtures/tasks/${name}/`)
+          const direct = await client.transcribe({ model: folder, input })
           const refused = await client.load({ ...source, dtype: 'q4' }).then(
             () => undefined,
             ({ code, message }: { code: string; message: string }) => ({ code, message }),
           )
           client.dispose()
           const listed = manifest.files.reduce((sum, { bytes }) => sum + bytes, 0)
-          return { totalBytes, listed, hub, handler: graph.handler, heard, direct, refused }
+          return { totalBytes, listed, hub, handler: graph?.handler, heard, direct, refused }
         },
         { baseUrl, name, samples: Array.from({ length: 4000 }, (_, at) => Math.sin(at * at * 0.001)) },
       ),
