@@ -25,8 +25,8 @@ export const ENCODER: EncoderShape = {
 export const ENCODER_SEED = 7
 export const SPEECH_FRAME = 80
 export const SPEECH = randomSpeech(11, SPEECH_FRAME)
-/** What `whisper` hears at once: half a second, 50 frames of 80 mel bins. */
-export const WHISPER_SAMPLES = 8000
+/** What `whisper` hears at once: a fifth of a second, 20 frames of 80 mel bins. */
+export const WHISPER_SAMPLES = 3200
 /** A Whisper of several languages: what its answers begin with. */
 export const WHISPER_PROMPTS = { en: [2, 5, 7, 8], de: [2, 6, 7, 8] } as const
 

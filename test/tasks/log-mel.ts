@@ -1,6 +1,8 @@
 /** Of Whisper, at 16 kHz. */
 const [RATE, WINDOW, HOP, NUM_MELS] = [16_000, 400, 160, 80]
 const NUM_BINS = WINDOW / 2 + 1
+const TURNS = Array.from({ length: WINDOW }, (_, at) => (2 * Math.PI * at) / WINDOW)
+const [COSINES, SINES] = [TURNS.map(Math.cos), TURNS.map(Math.sin)]
 
 /**
  * Whisper's log-mel spectrogram in float64, by its definition, no fast transform: [frames, 80], row by row.
@@ -25,7 +27,7 @@ function windowed(audio: Float64Array, center: number): Float64Array {
   return Float64Array.from({ length: WINDOW }, (_, at) => {
     const place = Math.abs(center + at - WINDOW / 2)
     const mirrored = place < audio.length ? place : 2 * (audio.length - 1) - place
-    return (audio[mirrored] ?? 0) * (0.5 - 0.5 * Math.cos((2 * Math.PI * at) / WINDOW))
+    return (audio[mirrored] ?? 0) * (0.5 - 0.5 * (COSINES[at] ?? 0))
   })
 }
 
@@ -33,9 +35,9 @@ function powerSpectrum(frame: Float64Array): Float64Array {
   return Float64Array.from({ length: NUM_BINS }, (_, bin) => {
     let [real, imaginary] = [0, 0]
     for (const [at, value] of frame.entries()) {
-      const turn = (2 * Math.PI * ((bin * at) % WINDOW)) / WINDOW
-      real += value * Math.cos(turn)
-      imaginary -= value * Math.sin(turn)
+      const turn = (bin * at) % WINDOW
+      real += value * (COSINES[turn] ?? 0)
+      imaginary -= value * (SINES[turn] ?? 0)
     }
     return real * real + imaginary * imaginary
   })
