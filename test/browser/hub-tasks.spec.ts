@@ -1,6 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { HubFiles } from '../../packages/dev/src/hub-server.ts'
+import type { HubFiles, HubServerOptions } from '../../packages/dev/src/hub-server.ts'
 import { serveHub } from '../../packages/dev/src/hub-server.ts'
 import { expect, test } from './fixtures.ts'
 
@@ -112,11 +112,15 @@ test('a repository that does not tell its task says how it is asked, and a load 
   expect(found.length).toBe(32)
 })
 
-for (const name of ['whisper', 'moonshine'])
-  test(`a repository of a ${name} hears: encoder and merged decoder of one dtype, generation and features as its files say`, async ({
+for (const [name, hasApi] of [
+  ['whisper', true],
+  ['moonshine', false],
+] as const)
+  test(`a repository of a ${name} hears, ${hasApi ? 'checked by the hub' : 'trusted on first use'}: encoder and merged decoder are of one dtype, and the rest is as its files say`, async ({
     page,
   }) => {
-    const found = await withRepositories({ [`me/${name}`]: await speechRepository(name) }, (baseUrl) =>
+    const repositories = { [`me/${name}`]: await speechRepository(name) }
+    const hear = (baseUrl: string) =>
       page.evaluate(
         async ({ baseUrl, name, samples }) => {
           const client = await window.tabserve.createClient({ hub: { baseUrl } })
@@ -136,8 +140,8 @@ for (const name of ['whisper', 'moonshine'])
           return { totalBytes, listed, hub, handler: graph?.handler, heard, direct, refused }
         },
         { baseUrl, name, samples: Array.from({ length: 4000 }, (_, at) => Math.sin(at * at * 0.001)) },
-      ),
-    )
+      )
+    const found = await withRepositories(repositories, hear, { hasApi })
     expect(found.heard.tokens.length).toBeGreaterThan(1)
     expect(found.heard).toEqual(found.direct)
     expect(found.handler).toBe('transcribe')
@@ -164,8 +168,9 @@ async function speechRepository(folder: string): Promise<Map<string, Buffer>> {
 async function withRepositories<T>(
   repositories: Readonly<Record<string, HubFiles>>,
   use: (baseUrl: string) => Promise<T>,
+  options: HubServerOptions = {},
 ): Promise<T> {
-  const hub = await serveHub()
+  const hub = await serveHub(options)
   for (const [name, files] of Object.entries(repositories)) hub.publish(name, files)
   try {
     return await use(hub.url)
