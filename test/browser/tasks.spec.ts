@@ -106,14 +106,19 @@ test('a Whisper hears the mel spectrogram that a float64 reference hears, in pie
   const found = await page.evaluate(async (audio) => {
     const input = Float32Array.from(audio)
     const hear = (language?: string) =>
-      window.client.transcribe({ model: 'whisper', input, ...(language === undefined ? {} : { language }) })
+      window.client.transcribe({
+        model: 'whisper',
+        input,
+        maxTokens: 6,
+        ...(language === undefined ? {} : { language }),
+      })
     return { en: (await hear()).tokens, de: (await hear('de')).tokens }
   }, audio)
   const samples = Float32Array.from(audio)
   const pieces = [samples.slice(0, WHISPER_SAMPLES), samples.slice(WHISPER_SAMPLES)]
   const features = pieces.map((piece) => logMel(piece, WHISPER_SAMPLES))
   const wanted = (prompt: readonly number[]) =>
-    features.map((heard) => referenceAnswer(SPEECH, heard, prompt, 14 - prompt.length, 3))
+    features.map((heard) => referenceAnswer(SPEECH, heard, prompt, 6, 3))
   const [english, german] = [wanted(WHISPER_PROMPTS.en), wanted(WHISPER_PROMPTS.de)]
   // What is heard and what is asked for decide what is said, or this test would see nothing.
   expect(english[0]).not.toEqual(english[1])
