@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { HubFiles } from '../../packages/dev/src/hub-server.ts'
+import type { HubFiles, HubServerOptions } from '../../packages/dev/src/hub-server.ts'
 import { serveHub } from '../../packages/dev/src/hub-server.ts'
 import { expect, test } from './fixtures.ts'
 
@@ -112,11 +112,65 @@ test('a repository that does not tell its task says how it is asked, and a load 
   expect(found.length).toBe(32)
 })
 
+for (const [name, hasApi] of [
+  ['whisper', true],
+  ['moonshine', false],
+] as const)
+  test(`a repository of a ${name} hears, ${hasApi ? 'checked by the hub' : 'trusted on first use'}: encoder and merged decoder are of one dtype, and the rest is as its files say`, async ({
+    page,
+  }) => {
+    const repositories = { [`me/${name}`]: await speechRepository(name) }
+    const hear = (baseUrl: string) =>
+      page.evaluate(
+        async ({ baseUrl, name, samples }) => {
+          const client = await window.tabserve.createClient({ hub: { baseUrl } })
+          const source = { hub: `me/${name}` }
+          const { totalBytes, hub } = await client.models.status(source)
+          const { id: model, manifest, graph } = await client.load(source)
+          const input = Float32Array.from(samples)
+          const heard = await client.transcribe({ model, input })
+          const { id: folder } = await client.load(`/fixtures/tasks/${name}/`)
+          const direct = await client.transcribe({ model: folder, input })
+          const refused = await client.load({ ...source, dtype: 'q4' }).then(
+            () => undefined,
+            ({ code, message }: { code: string; message: string }) => ({ code, message }),
+          )
+          client.dispose()
+          const listed = manifest.files.reduce((sum, { bytes }) => sum + bytes, 0)
+          return { totalBytes, listed, hub, handler: graph?.handler, heard, direct, refused }
+        },
+        { baseUrl, name, samples: Array.from({ length: 4000 }, (_, at) => Math.sin(at * at * 0.001)) },
+      )
+    const found = await withRepositories(repositories, hear, { hasApi })
+    expect(found.heard.tokens.length).toBeGreaterThan(1)
+    expect(found.heard).toEqual(found.direct)
+    expect(found.handler).toBe('transcribe')
+    expect(found.totalBytes).toBe(found.listed)
+    // Of q8 it has one half only.
+    expect(found.hub?.choices.map(({ dtype }) => dtype)).toEqual(['fp32'])
+    expect(found.refused).toMatchObject({ code: 'bad_model', message: expect.stringContaining('fp32') })
+  })
+
+/** As optimum exports a speech recognizer for transformers.js. */
+async function speechRepository(folder: string): Promise<Map<string, Buffer>> {
+  const places = {
+    'main.onnx': 'onnx/encoder_model.onnx',
+    'decoder.onnx': 'onnx/decoder_model_merged.onnx',
+  } as Readonly<Record<string, string>>
+  const names = (await readdir(join(FIXTURES, folder))).filter((name) => name !== 'manifest.json')
+  const read = names.map(
+    async (name) => [places[name] ?? name, await readFile(join(FIXTURES, folder, name))] as const,
+  )
+  const files = new Map(await Promise.all(read))
+  return files.set('onnx/encoder_model_quantized.onnx', Buffer.from('without a decoder'))
+}
+
 async function withRepositories<T>(
   repositories: Readonly<Record<string, HubFiles>>,
   use: (baseUrl: string) => Promise<T>,
+  options: HubServerOptions = {},
 ): Promise<T> {
-  const hub = await serveHub()
+  const hub = await serveHub(options)
   for (const [name, files] of Object.entries(repositories)) hub.publish(name, files)
   try {
     return await use(hub.url)

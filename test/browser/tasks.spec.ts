@@ -1,7 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { ENCODER, ENCODER_SEED, SPEECH, SPEECH_FRAME, WORDS } from '../tasks/fixtures.ts'
+import {
+  ENCODER,
+  ENCODER_SEED,
+  SPEECH,
+  SPEECH_FRAME,
+  WHISPER_PROMPTS,
+  WHISPER_SAMPLES,
+  WORDS,
+} from '../tasks/fixtures.ts'
+import { logMel } from '../tasks/log-mel.ts'
 import { randomEncoder } from '../tasks/encoder-spec.ts'
 import { referenceEncoder } from '../tasks/reference-encoder.ts'
 import { referenceAnswer } from '../tasks/reference-speech.ts'
@@ -82,6 +91,39 @@ test('speech to text in the browser says what a float64 reference says', async (
     audio,
   )
   expect(tokens).toEqual(referenceAnswer(SPEECH, Float32Array.from(audio), [2], 13, 3))
+})
+
+test('a Whisper hears the mel spectrogram that a float64 reference hears, in pieces, in the language that is asked for', async ({
+  page,
+}) => {
+  await load(page, folder('whisper'))
+  const numSamples = 1.5 * WHISPER_SAMPLES
+  // A tone that rises, and beats: loud and soft places, and half a piece of silence at the end.
+  const audio = Array.from(
+    { length: numSamples },
+    (_, at) => 0.3 * Math.sin(at * (0.05 + at * 1e-4)) * Math.sin(at * 2e-3) ** 2,
+  )
+  const found = await page.evaluate(async (audio) => {
+    const input = Float32Array.from(audio)
+    const hear = (language?: string) =>
+      window.client.transcribe({
+        model: 'whisper',
+        input,
+        maxTokens: 6,
+        ...(language === undefined ? {} : { language }),
+      })
+    return { en: (await hear()).tokens, de: (await hear('de')).tokens }
+  }, audio)
+  const samples = Float32Array.from(audio)
+  const pieces = [samples.slice(0, WHISPER_SAMPLES), samples.slice(WHISPER_SAMPLES)]
+  const features = pieces.map((piece) => logMel(piece, WHISPER_SAMPLES))
+  const wanted = (prompt: readonly number[]) =>
+    features.map((heard) => referenceAnswer(SPEECH, heard, prompt, 6, 3))
+  const [english, german] = [wanted(WHISPER_PROMPTS.en), wanted(WHISPER_PROMPTS.de)]
+  // What is heard and what is asked for decide what is said, or this test would see nothing.
+  expect(english[0]).not.toEqual(english[1])
+  expect(english).not.toEqual(german)
+  expect(found).toEqual({ en: english.flat(), de: german.flat() })
 })
 
 test('the openai package and the AI SDK get the same embeddings, as numbers and in base64, by text and by tokens', async ({

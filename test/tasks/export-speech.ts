@@ -3,13 +3,17 @@ import { finished } from './export-encoder.ts'
 import { OnnxBlocks } from './onnx-blocks.ts'
 import type { DecoderLayer, SpeechSpec } from './speech-spec.ts'
 
-/** The encoder: `input_values` [B, frames · frameSize] to `last_hidden_state` [B, frames, hiddenSize]. */
-export function exportSpeechEncoder(spec: SpeechSpec): Uint8Array<ArrayBuffer> {
+/**
+ * The encoder, to `last_hidden_state` [B, frames, hiddenSize].
+ * @param input `input_values` [B, frames · frameSize] as Moonshine reads them, or `input_features` [B, frameSize, frames] as Whisper does.
+ */
+export function exportSpeechEncoder(
+  spec: SpeechSpec,
+  input: 'input_values' | 'input_features' = 'input_values',
+): Uint8Array<ArrayBuffer> {
   const builder = new GraphBuilder('weights')
   const blocks = new OnnxBlocks(builder, spec.hiddenSize, spec.heads)
-  builder.input('input_values', 'float32', ['batch_size', 'num_samples'])
-  const framed = builder.node('Reshape', 'framed', ['input_values', builder.ints([0, -1, spec.frameSize])])
-  let hidden = blocks.linear('frames', framed, spec.frames)
+  let hidden = blocks.linear('frames', framesOf(builder, spec, input), spec.frames)
   for (const [index, layer] of spec.encoder.entries()) {
     const name = `encoder.${index}`
     const heads = (part: 'query' | 'key' | 'value') =>
@@ -30,6 +34,20 @@ export function exportSpeechEncoder(spec: SpeechSpec): Uint8Array<ArrayBuffer> {
   builder.node('Identity', 'last_hidden_state', [hidden])
   builder.output('last_hidden_state', 'float32', ['batch_size', 'num_frames', spec.hiddenSize])
   return finished(builder)
+}
+
+/** [B, frames, frameSize]. */
+function framesOf(
+  builder: GraphBuilder,
+  { frameSize }: SpeechSpec,
+  input: 'input_values' | 'input_features',
+): string {
+  if (input === 'input_values') {
+    builder.input(input, 'float32', ['batch_size', 'num_samples'])
+    return builder.node('Reshape', 'framed', [input, builder.ints([0, -1, frameSize])])
+  }
+  builder.input(input, 'float32', ['batch_size', frameSize, 'num_frames'])
+  return builder.node('Transpose', 'framed', [input], { attributes: { perm: [0, 2, 1] } })
 }
 
 /** The decoder's first pass, over a whole prompt (`first`), or a later one over one token and what was kept (`next`), as optimum writes both. */

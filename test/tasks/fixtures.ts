@@ -6,6 +6,7 @@ import type { EncoderShape } from './encoder-spec.ts'
 import { randomEncoder } from './encoder-spec.ts'
 import { exportEncoder } from './export-encoder.ts'
 import { exportSpeechDecoder, exportSpeechEncoder } from './export-speech.ts'
+import { mergeDecoders } from './merge-decoders.ts'
 import { randomSpeech } from './speech-spec.ts'
 import { wordTokenizer } from './word-tokenizer.ts'
 import type { TaskFolder } from './write-folder.ts'
@@ -24,6 +25,10 @@ export const ENCODER: EncoderShape = {
 export const ENCODER_SEED = 7
 export const SPEECH_FRAME = 80
 export const SPEECH = randomSpeech(11, SPEECH_FRAME)
+/** What `whisper` hears at once: a fifth of a second, 20 frames of 80 mel bins. */
+export const WHISPER_SAMPLES = 3200
+/** A Whisper of several languages: what its answers begin with. */
+export const WHISPER_PROMPTS = { en: [2, 5, 7, 8], de: [2, 6, 7, 8] } as const
 
 /** Model folders for browser tests: small ones with random weights, and those of `../shared` where they are. */
 export async function writeTaskFixtures(fixtures: string): Promise<void> {
@@ -36,9 +41,6 @@ function randomFolders(): TaskFolder[] {
   const files = { 'tokenizer.json': words.json, 'tokenizer_config.json': words.config }
   const encoder = (head: EncoderShape['head']) =>
     exportEncoder(randomEncoder({ ...ENCODER, ...(head === undefined ? {} : { head }) }, ENCODER_SEED))
-  const speechWords = wordTokenizer(
-    Array.from({ length: SPEECH.vocabSize - 4 }, (_, index) => `word${index}`),
-  )
   return [
     { name: 'embedder', handler: 'embed', graphs: { main: encoder(undefined) }, files },
     {
@@ -50,16 +52,67 @@ function randomFolders(): TaskFolder[] {
     },
     { name: 'reranker', handler: 'rerank', graphs: { main: encoder({ of: 'first', labels: 1 }) }, files },
     ...transformersFolders(files),
+    ...speechFolders(),
+  ]
+}
+
+/** One decoder thrice: in two files, and merged behind an encoder as Moonshine and Whisper have it. */
+function speechFolders(): TaskFolder[] {
+  const words = wordTokenizer(Array.from({ length: SPEECH.vocabSize - 4 }, (_, index) => `word${index}`))
+  const files = { 'tokenizer.json': words.json, 'tokenizer_config.json': words.config }
+  const [first, next] = [exportSpeechDecoder(SPEECH, 'first'), exportSpeechDecoder(SPEECH, 'next')]
+  const decoder = mergeDecoders(first, next)
+  const generation = { decoder_start_token_id: 2, eos_token_id: 3, max_length: 14 }
+  return [
     {
       name: 'hearer',
       handler: 'transcribe',
-      options: { decoder_start_token_id: 2, eos_token_id: 3, max_length: 14 },
-      graphs: {
-        main: exportSpeechEncoder(SPEECH),
-        decoder: exportSpeechDecoder(SPEECH, 'first'),
-        decoder_with_past: exportSpeechDecoder(SPEECH, 'next'),
+      options: generation,
+      graphs: { main: exportSpeechEncoder(SPEECH), decoder: first, decoder_with_past: next },
+      files,
+    },
+    {
+      name: 'moonshine',
+      handler: 'transcribe',
+      graphs: { main: exportSpeechEncoder(SPEECH), decoder },
+      files: {
+        ...files,
+        'config.json': JSON.stringify({
+          ...generation,
+          architectures: ['MoonshineForConditionalGeneration'],
+        }),
+        'preprocessor_config.json': JSON.stringify({
+          feature_extractor_type: 'Wav2Vec2FeatureExtractor',
+          do_normalize: false,
+          feature_size: 1,
+          sampling_rate: 16_000,
+        }),
       },
-      files: { 'tokenizer.json': speechWords.json, 'tokenizer_config.json': speechWords.config },
+    },
+    {
+      name: 'whisper',
+      handler: 'transcribe',
+      graphs: { main: exportSpeechEncoder(SPEECH, 'input_features'), decoder },
+      files: {
+        ...files,
+        'config.json': JSON.stringify({ architectures: ['WhisperForConditionalGeneration'] }),
+        'generation_config.json': JSON.stringify({
+          ...generation,
+          lang_to_id: { '<|en|>': 5, '<|de|>': 6 },
+          task_to_id: { transcribe: 7, translate: 9 },
+          no_timestamps_token_id: 8,
+        }),
+        'preprocessor_config.json': JSON.stringify({
+          feature_extractor_type: 'WhisperFeatureExtractor',
+          chunk_length: WHISPER_SAMPLES / 16_000,
+          feature_size: 80,
+          hop_length: 160,
+          n_fft: 400,
+          n_samples: WHISPER_SAMPLES,
+          nb_max_frames: WHISPER_SAMPLES / 160,
+          sampling_rate: 16_000,
+        }),
+      },
     },
   ]
 }

@@ -16,6 +16,8 @@ const CASES: readonly (readonly [config: Record<string, unknown>, task: string])
   ],
   [{ architectures: ['BertForTokenClassification'] }, 'token-classify'],
   [{ architectures: ['ViTForImageClassification'] }, 'image-classify'],
+  [{ architectures: ['WhisperForConditionalGeneration'] }, 'transcribe'],
+  [{ architectures: ['MoonshineForConditionalGeneration'] }, 'transcribe'],
   [{ architectures: ['LlamaForCausalLM'] }, 'generate'],
   [{ architectures: ['GPT2LMHeadModel'] }, 'generate'],
   [{ architectures: ['Gemma3ForConditionalGeneration'] }, 'generate'],

@@ -5,6 +5,7 @@ import { SpeechSegments } from '../../packages/runtime/src/handlers/audio/speech
 import { transcribe } from '../../packages/runtime/src/handlers/audio/transcribe.ts'
 import { voiceActivity } from '../../packages/runtime/src/handlers/audio/voice-activity.ts'
 import { exportSpeechDecoder, exportSpeechEncoder } from '../tasks/export-speech.ts'
+import { mergeDecoders } from '../tasks/merge-decoders.ts'
 import { NodeModel } from '../tasks/node-model.ts'
 import { referenceAnswer, referenceSpeech } from '../tasks/reference-speech.ts'
 import { randomSpeech } from '../tasks/speech-spec.ts'
@@ -17,15 +18,16 @@ const WORDS = Array.from({ length: SPEC.vocabSize - 4 }, (_, index) => `word${in
 const AUDIO = Float32Array.from({ length: 12 * FRAME }, (_, at) => Math.sin(at * at * 0.001))
 const START = 2
 
-function openSpeech(options: object = {}) {
+const [FIRST, NEXT] = [exportSpeechDecoder(SPEC, 'first'), exportSpeechDecoder(SPEC, 'next')]
+
+function openSpeech(
+  options: object = {},
+  decoders: Readonly<Record<string, Uint8Array>> = { decoder: FIRST, decoder_with_past: NEXT },
+) {
   const { json, config } = wordTokenizer(WORDS)
   const generation = { decoder_start_token_id: START, eos_token_id: 3, max_length: 14 }
   return NodeModel.open(
-    {
-      main: exportSpeechEncoder(SPEC),
-      decoder: exportSpeechDecoder(SPEC, 'first'),
-      decoder_with_past: exportSpeechDecoder(SPEC, 'next'),
-    },
+    { main: exportSpeechEncoder(SPEC), ...decoders },
     {
       'tokenizer.json': json,
       'tokenizer_config.json': config,
@@ -51,6 +53,14 @@ test('speech to text: greedy tokens are those of a float64 reference that keeps 
   // The encoder once, the prompt once, and then token by token.
   const steps = Math.min(12, wanted.length)
   expect(node.passes).toEqual(['main', 'decoder', ...Array<string>(steps).fill('decoder_with_past')])
+})
+
+test('speech to text: a decoder whose two passes are merged behind a branch says what the two say', async () => {
+  const [apart, merged] = [await openSpeech(), await openSpeech({}, { decoder: mergeDecoders(FIRST, NEXT) })]
+  const wanted = await apart.askPasses(await transcribe(apart.model), AUDIO)
+  const found = await merged.askPasses(await transcribe(merged.model), AUDIO)
+  expect(found).toEqual(wanted)
+  expect(merged.passes).toEqual(apart.passes.map((name) => name.replace('_with_past', '')))
 })
 
 test('speech to text: what is suppressed is never said, and first tokens neither', async () => {

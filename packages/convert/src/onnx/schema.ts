@@ -30,6 +30,7 @@ export const onnxModel = messageCodec(
       name: ['string', 1],
       f: ['float', 2],
       i: ['int64', 3],
+      g: ['GraphProto', 6],
       ints: ['repeated', 'int64', 8],
       type: ['int32', 20],
     },
@@ -55,7 +56,7 @@ export const onnxModel = messageCodec(
 export const DATA_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const
 
 /** AttributeProto.AttributeType. */
-export const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const
+export const ATTRIBUTE_TYPE = { float: 1, int: 2, graph: 5, ints: 7 } as const
 
 /** TensorProto.DataLocation.EXTERNAL. */
 export const EXTERNAL = 1
@@ -74,6 +75,7 @@ export interface AttributeProto {
   readonly type: number
   readonly f?: number
   readonly i?: number
+  readonly g?: GraphProto
   readonly ints?: readonly number[]
 }
 
@@ -102,11 +104,13 @@ export interface ModelProto {
   readonly irVersion: number
   readonly producerName: string
   readonly opsetImport: readonly { readonly domain: string; readonly version: number }[]
-  readonly graph: {
-    readonly name: string
-    readonly node: readonly NodeProto[]
-    readonly initializer: readonly TensorProto[]
-    readonly input: readonly ValueInfoProto[]
-    readonly output: readonly ValueInfoProto[]
-  }
+  readonly graph: GraphProto
+}
+
+export interface GraphProto {
+  readonly name: string
+  readonly node: readonly NodeProto[]
+  readonly initializer: readonly TensorProto[]
+  readonly input: readonly ValueInfoProto[]
+  readonly output: readonly ValueInfoProto[]
 }

@@ -19,6 +19,7 @@ export interface TransformersDoor {
  */
 export async function openTransformers(host: HandlerHost): Promise<TransformersDoor> {
   const runtime = SharedRuntime.install(globalThis)
+  runtime.openWith(host.openGraph)
   const library = (await host.importTransformers()) as Transformers
   const { env } = library
   if (!(env.customCache instanceof ModelShelf)) {

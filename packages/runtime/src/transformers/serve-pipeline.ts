@@ -21,7 +21,6 @@ export function transformersPipeline(task: string, { dtype = 'fp32' }: PipelineO
   return async (files, manifest, host) => {
     const model = TaskModel.of(files, manifest, host)
     const door = await openTransformers(host)
-    door.runtime.openWith(host.openGraph)
     const passes = new CurrentPasses()
     const tickets = await ticketsOf(model, door, passes)
     const name = door.shelf.add((path) => {

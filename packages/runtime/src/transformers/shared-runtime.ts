@@ -34,7 +34,7 @@ export class SharedRuntime {
     return runtime
   }
 
-  /** Graphs that the library brings along, for what its pipelines compute beside their models, are opened so from now on. */
+  /** Graphs that the library brings along, for what its pipelines and processors compute beside models (a mel spectrogram's product), are opened so from now on. */
   openWith(openGraph: HandlerHost['openGraph']): void {
     this.#openGraph = openGraph
   }
@@ -50,7 +50,8 @@ export class SharedRuntime {
     const ticketed =
       bytes.length < LONGEST_TICKET ? this.#sessions.get(new TextDecoder().decode(bytes)) : undefined
     if (ticketed !== undefined) return ticketed
-    if (this.#openGraph === undefined) throw new Error('no model was loaded for a pipeline yet')
+    if (this.#openGraph === undefined)
+      throw new Error('nobody who can open a graph has opened the library yet')
     const { inputs, outputs } = readOnnxGraph(bytes)
     return { inputs, outputs, run: await this.#openGraph(bytes) }
   }

@@ -12,7 +12,8 @@ import { readGenerationRules } from './generation-rules.ts'
 
 /**
  * Speech to text by an encoder (the manifest's graph) and a decoder (`graphs.decoder`) as optimum exports Whisper and Moonshine: merged, with
- * `use_cache_branch`, or in two, the second `graphs.decoder_with_past`. Greedy. Longer audio is heard in pieces of `options.chunkSeconds`, default 30.
+ * `use_cache_branch`, or in two, the second `graphs.decoder_with_past`. Greedy. Longer audio is heard in pieces of `options.chunkSeconds`; default
+ * `chunk_length` of `preprocessor_config.json`, which cuts off what is longer, else 30.
  */
 export async function transcribe(model: TaskModel): Promise<MultiPass<Float32Array, Transcript>> {
   const { tokenizer: spec } = model.manifest
@@ -25,7 +26,8 @@ export async function transcribe(model: TaskModel): Promise<MultiPass<Float32Arr
     model,
     (await model.graph('main')).inputs.map(({ name }) => name),
   )
-  const chunk = RATE * Number(model.options['chunkSeconds'] ?? 30)
+  const { chunk_length: chunkLength = 30 } = await model.json('preprocessor_config.json')
+  const chunk = RATE * Number(model.options['chunkSeconds'] ?? chunkLength)
   return {
     async run(input, context) {
       const samples = checkedSamples(input)

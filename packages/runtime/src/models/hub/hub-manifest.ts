@@ -5,11 +5,12 @@ import type {
   GenerateManifest,
   InferManifest,
   ManifestFile,
+  OnnxGraphSpec,
 } from '@tabserve/protocol'
 import { EngineError } from '@tabserve/protocol'
 import type { Json } from './decoder-config.ts'
 import { decoderFacts, expectedParameters } from './decoder-config.ts'
-import type { ChosenWeights } from './dtype-choice.ts'
+import type { ChosenWeights, GraphFiles } from './dtype-choice.ts'
 import type { TextFiles } from './tokenizer-spec.ts'
 import { TOKENIZER, TOKENIZER_CONFIG, contextLimit, tokenizerSpec } from './tokenizer-spec.ts'
 
@@ -59,22 +60,24 @@ export function inferManifest(
   files: readonly ManifestFile[],
 ): InferManifest {
   const isThere = (wanted: string) => files.some(({ path }) => path === wanted)
+  const graphs = Object.entries(weights.graphs).map(([name, files]) => [name, onnxGraph(files)] as const)
   const tokenizer = { file: TOKENIZER, config: TOKENIZER_CONFIG, eosTokenIds: [], addBos: false }
   return {
     format: 'tabserve-model',
     formatVersion: 1,
     ...identityOf(source, weights.dtype),
     task: 'infer',
-    graph: {
-      kind: 'onnx',
-      file: weights.graph.path,
-      externalData: weights.externalData.map(({ path }) => path),
-    },
+    graph: onnxGraph(weights),
+    ...(graphs.length === 0 ? {} : { graphs: Object.fromEntries(graphs) }),
     ...(handler === undefined ? {} : { handler }),
     ...(isThere(TOKENIZER) && isThere(TOKENIZER_CONFIG) ? { tokenizer } : {}),
     files,
     source,
   }
+}
+
+function onnxGraph({ graph, externalData }: GraphFiles): OnnxGraphSpec {
+  return { kind: 'onnx', file: graph.path, externalData: externalData.map(({ path }) => path) }
 }
 
 /** One commit and one dtype are one version: what is at a version never changes, where there are commits. */

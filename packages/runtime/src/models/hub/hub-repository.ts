@@ -4,7 +4,7 @@ import { MANIFEST, idOf, parseManifest } from '../manifest-text.ts'
 import { sha256Of } from '../sha256.ts'
 import type { Json } from './decoder-config.ts'
 import type { ChosenWeights } from './dtype-choice.ts'
-import { chooseWeights } from './dtype-choice.ts'
+import { chooseWeights, filesOf } from './dtype-choice.ts'
 import { hubManifest, identityOf, inferManifest, ownManifest, parsed } from './hub-manifest.ts'
 import type { HubFile, Listing } from './listing.ts'
 import { provisionalId } from './provisional-id.ts'
@@ -23,9 +23,17 @@ export interface HubPreview {
 const TEXTS = [TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE] as const
 
 const CONFIG = 'config.json'
+const GENERATION_CONFIG = 'generation_config.json'
 const POOLING = '1_Pooling/config.json'
 /** What a handler reads, where it is there. */
-const HANDLER_TEXTS = [TOKENIZER, TOKENIZER_CONFIG, CONFIG, POOLING, 'preprocessor_config.json'] as const
+const HANDLER_TEXTS = [
+  TOKENIZER,
+  TOKENIZER_CONFIG,
+  CONFIG,
+  GENERATION_CONFIG,
+  POOLING,
+  'preprocessor_config.json',
+] as const
 
 /** One revision of a repository, read as a model. */
 export class HubRepository {
@@ -62,12 +70,12 @@ export class HubRepository {
       const manifest = parseManifest(JSON.stringify(own), this.#address)
       return { id: idOf(manifest), files: manifest.files, source: own.source }
     }
-    const weights = await this.#weights()
+    const task = await this.#task(await this.#json(CONFIG, false))
+    const weights = await this.#weights(task)
     const source = this.#origin(weights)
-    const { task } = await this.#task(await this.#json(CONFIG, false))
-    const paths = task === 'generate' ? TEXTS : HANDLER_TEXTS
+    const paths = task.task === 'generate' ? TEXTS : HANDLER_TEXTS
     const texts = await Promise.all(paths.map((path) => this.#listing.find(path)))
-    const files = [weights.graph, ...weights.externalData, ...texts.filter((file) => file !== undefined)]
+    const files = [...filesOf(weights), ...texts.filter((file) => file !== undefined)]
     const { name, version } = identityOf(source, weights.dtype)
     return { id: `${name}@${version}`, files: files.map(identity), source }
   }
@@ -87,16 +95,16 @@ export class HubRepository {
   }
 
   async #made(): Promise<Manifest> {
-    const weights = await this.#weights()
     await this.#keep(CONFIG)
+    const task = await this.#task(await this.#json(CONFIG, false))
+    const weights = await this.#weights(task)
     const config = await this.#json(CONFIG, true)
-    const task = await this.#task(config)
     return task.task === 'generate' ? this.#decoder(weights, config) : this.#oneShot(weights, task)
   }
 
   async #decoder(weights: ChosenWeights, config: Json): Promise<Manifest> {
     const [generationConfig] = await Promise.all([
-      this.#json('generation_config.json', false),
+      this.#json(GENERATION_CONFIG, false),
       ...TEXTS.map((path) => this.#keep(path)),
     ])
     const texts = {
@@ -129,7 +137,7 @@ export class HubRepository {
 
   async #files(weights: ChosenWeights, texts: readonly string[]): Promise<ManifestFile[]> {
     const files: ManifestFile[] = []
-    for (const file of [weights.graph, ...weights.externalData]) files.push(await this.#identify(file))
+    for (const file of filesOf(weights)) files.push(await this.#identify(file))
     for (const path of texts) {
       const bytes = this.read.get(path)
       if (bytes !== undefined) files.push(await hashed(path, bytes))
@@ -137,8 +145,9 @@ export class HubRepository {
     return files
   }
 
-  #weights(): Promise<ChosenWeights> {
-    return chooseWeights(this.#listing, this.#model.dtype, this.#address)
+  #weights(task: RepositoryTask): Promise<ChosenWeights> {
+    const names = task.task === 'infer' ? task.graphs : undefined
+    return chooseWeights(this.#listing, this.#model.dtype, this.#address, names)
   }
 
   async #json(path: string, isNeeded: boolean) {
