@@ -287,3 +287,43 @@ test('a model that had failed is brought back by scale', async ({ page }) => {
   }, MODEL.stories1)
   expect(found).toEqual({ ready: false, live: true, state: 'ready' })
 })
+
+test('what may be asked twice is answered by the next worker when the only one dies, and no other is started for it', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async () => {
+    const { client, mortal } = window
+    const model = 'stories@1'
+    const { tokens } = await client
+      .tokenize({ model, prompt: 'Once upon a time' })
+      .then((tokens) => ({ tokens }))
+    mortal.tell(-1, 'die')
+    const [again, sessions, stored, deleted, opened] = await Promise.all([
+      client.tokenize({ model, prompt: 'Once upon a time' }),
+      client.sessions.list(),
+      client.models.list(),
+      client.sessions.delete('nobody').then(() => 'deleted'),
+      client.session({ model }).then((session) => session.generate('Once', { maxTokens: 3 })),
+    ])
+    const { text } = await client.generate({ model, prompt: 'Once', maxTokens: 3 })
+    return {
+      tokens,
+      again,
+      sessions,
+      numStored: stored.length,
+      deleted,
+      opened: opened.text,
+      text,
+      numWorkers: mortal.all.length,
+    }
+  })
+  expect(found).toMatchObject({
+    again: found.tokens,
+    sessions: [],
+    numStored: 1,
+    deleted: 'deleted',
+    numWorkers: 2,
+  })
+  expect(found.opened).not.toBe('')
+  expect(found.text).not.toBe('')
+})

@@ -41,6 +41,8 @@ const NUM_USERS = 24
 /** Of them in the tab that closes. */
 const NUM_GUESTS = 8
 const GUESTS_SEED = 4
+/** Whoever has not got an answer so long after the last question will get none. */
+const PATIENCE_MS = 60_000
 /** Garbage and compiled code that a heap may hold beyond what it held at first. */
 const MOST_GROWTH_BYTES = 24 * 2 ** 20
 
@@ -71,7 +73,10 @@ export async function soak({ seconds, heaps, openPage, log }: SoakOptions): Prom
   log('A tab closes.')
   const guests = await guest.evaluate(() => window.visit)
   await guest.close()
-  await host.evaluate(() => window.visitors)
+  await host.evaluate(
+    (ms) => Promise.race([window.visitors, new Promise((resolve) => setTimeout(resolve, ms))]),
+    PATIENCE_MS,
+  )
   problems.push(...(await forgetGuests(host)))
   const after = await footprint(host, heaps)
   const { visit, restarts, longestTaskMs } = await host.evaluate(async () => ({
@@ -96,6 +101,8 @@ async function open(openPage: () => Promise<Page>, problems: string[]): Promise<
   const page = await openPage()
   page.on('pageerror', (error) => problems.push(`not caught: ${String(error)}`))
   page.on('console', (said) => said.type() === 'error' && problems.push(`on the console: ${said.text()}`))
+  // tsx has functions that are sent to the page call this for their names.
+  await page.evaluate('globalThis.__name = (named) => named')
   await page.evaluate(async () => {
     const target = new URL('../tabserve.worker.js', location.href).href
     const script = `import ${JSON.stringify(target)}
@@ -103,7 +110,7 @@ async function open(openPage: () => Promise<Page>, problems: string[]): Promise<
     const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
     const workers: Worker[] = []
     window.kill = () => workers[0]?.postMessage('die')
-    window.visit = { asked: {}, ended: 0, numTokens: 0, numCut: 0, problems: [], ends: {} }
+    window.visit = { asked: {}, ended: {}, numTokens: 0, numCut: 0, problems: [], ends: {} }
     window.longestTaskMs = 0
     new PerformanceObserver((list) => {
       for (const { duration } of list.getEntries())
@@ -182,11 +189,11 @@ function allHeaps(page: Page): Promise<number> {
 }
 
 function unended({ asked, ended, ends }: Visit): string[] {
-  const numAsked = Object.values(asked).reduce((sum, count) => sum + count, 0)
+  const open = Object.entries(asked).filter(([kind, count]) => ended[kind] !== count)
   const odd = Object.entries(ends).filter(([, count]) => count !== 1)
   return [
-    ...(numAsked === ended ? [] : [`${numAsked - ended} of ${numAsked} visits have not ended`]),
-    ...(numAsked > 0 && Object.keys(ends).length === 0 ? ['nothing was told of any request'] : []),
+    ...open.map(([kind, count]) => `${ended[kind] ?? 0} of ${count} visits of the kind ${kind} have ended`),
+    ...(Object.keys(ends).length === 0 ? ['nothing was told of any request'] : []),
     ...odd.map(([id, count]) => `request ${id} has ended ${count} times`),
   ]
 }

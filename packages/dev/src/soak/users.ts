@@ -12,7 +12,7 @@ export interface UsersOptions {
 export interface Visit {
   /** By kind. */
   readonly asked: Record<string, number>
-  ended: number
+  readonly ended: Record<string, number>
   numTokens: number
   /** Saves that the killed worker took along. */
   numCut: number
@@ -121,7 +121,7 @@ export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): vo
     } catch (error) {
       visit.problems.push(`${kind}: ${String(error)}`)
     } finally {
-      visit.ended++
+      visit.ended[kind] = (visit.ended[kind] ?? 0) + 1
     }
   }
   const user = async () => {
