@@ -327,3 +327,24 @@ test('what may be asked twice is answered by the next worker when the only one d
   expect(found.opened).not.toBe('')
   expect(found.text).not.toBe('')
 })
+
+test('while the next worker is held back, one other is started for all that storage is asked, and becomes the next', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async () => {
+    const { client, mortal } = window
+    const readyIs = async (wanted: boolean) => {
+      while ((await client.health()).ready !== wanted) await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    for (const _ of ['replaced at once', 'replaced after a second']) {
+      await readyIs(true)
+      mortal.tell(-1, 'die')
+      await readyIs(false)
+    }
+    const lists = await Promise.all([1, 2, 3, 4].map(() => client.models.list()))
+    const { text } = await client.generate({ model: 'stories@1', prompt: 'Once', maxTokens: 3 })
+    return { numStored: lists.map(({ length }) => length), text, numWorkers: mortal.all.length }
+  })
+  expect(found).toMatchObject({ numStored: [1, 1, 1, 1], numWorkers: 3 })
+  expect(found.text).not.toBe('')
+})

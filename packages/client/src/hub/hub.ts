@@ -256,8 +256,10 @@ export class Hub {
     if (spare?.link.alive === true) return spare
     for (const { worker } of this.#models.values()) if (worker !== undefined) return worker
     // That of a model may be on its way, in place of one that died.
-    const newest = await this.#newest?.catch(() => undefined)
+    const starting = this.#newest
+    const newest = await starting?.catch(() => undefined)
     if (newest?.link.alive === true) return newest
+    if (this.#newest !== starting) return this.worker() // somebody else has seen to it
     this.#spare = this.#startSpare()
     return this.#spare
   }
