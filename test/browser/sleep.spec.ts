@@ -312,3 +312,28 @@ function figures(page: Page) {
     }
   }, ID)
 }
+
+test('a session that is being saved or restored when its model falls asleep is saved or restored', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async (id) => {
+    const { client } = window
+    const session = await client.session({ model: id, temperature: 0, ignoreEos: true })
+    const { text } = await session.generate('Once upon a time', { maxTokens: 200 })
+    await session.save('first')
+    const next = (await session.generate('', { maxTokens: 8 })).text
+    const said: string[] = []
+    for (let round = 0; round < 5; round++) {
+      const other = await client.session({ model: id, temperature: 0, ignoreEos: true })
+      await other.generate('Tom', { maxTokens: 200 })
+      const moves = [other.save(`other ${round}`), client.sessions.restore('first')] as const
+      await client.sleep(id, { level: 1, running: 'keep' })
+      await client.wake(id)
+      const [, restored] = await Promise.all(moves)
+      said.push((await restored.generate('', { maxTokens: 8 })).text)
+    }
+    return { text, next, said, numSaved: (await client.sessions.list()).length }
+  }, ID)
+  expect(found.said).toEqual(new Array(5).fill(found.next))
+  expect(found.numSaved).toBe(6)
+})

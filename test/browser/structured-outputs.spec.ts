@@ -57,7 +57,7 @@ test('every answer to a JSON schema is valid, over a hundred seeds at temperatur
   expect(schemas.length).toBeGreaterThanOrEqual(30)
   const ajv = new Ajv2020({ strict: false })
   addFormats.default(ajv)
-  const inStepsOf32 = { maxRunning: 32 } // half the time
+  const inStepsOf32 = { maxRunning: 32 }
   await page.evaluate(([url, options]) => window.client.load(url, options), [
     MODEL.stories2,
     inStepsOf32,

@@ -287,3 +287,64 @@ test('a model that had failed is brought back by scale', async ({ page }) => {
   }, MODEL.stories1)
   expect(found).toEqual({ ready: false, live: true, state: 'ready' })
 })
+
+test('what may be asked twice is answered by the next worker when the only one dies, and no other is started for it', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async () => {
+    const { client, mortal } = window
+    const model = 'stories@1'
+    const { tokens } = await client
+      .tokenize({ model, prompt: 'Once upon a time' })
+      .then((tokens) => ({ tokens }))
+    mortal.tell(-1, 'die')
+    const [again, sessions, stored, deleted, opened] = await Promise.all([
+      client.tokenize({ model, prompt: 'Once upon a time' }),
+      client.sessions.list(),
+      client.models.list(),
+      client.sessions.delete('nobody').then(() => 'deleted'),
+      client.session({ model }).then((session) => session.generate('Once', { maxTokens: 3 })),
+    ])
+    const { text } = await client.generate({ model, prompt: 'Once', maxTokens: 3 })
+    return {
+      tokens,
+      again,
+      sessions,
+      numStored: stored.length,
+      deleted,
+      opened: opened.text,
+      text,
+      numWorkers: mortal.all.length,
+    }
+  })
+  expect(found).toMatchObject({
+    again: found.tokens,
+    sessions: [],
+    numStored: 1,
+    deleted: 'deleted',
+    numWorkers: 2,
+  })
+  expect(found.opened).not.toBe('')
+  expect(found.text).not.toBe('')
+})
+
+test('while the next worker is held back, one other is started for all that storage is asked, and becomes the next', async ({
+  page,
+}) => {
+  const found = await page.evaluate(async () => {
+    const { client, mortal } = window
+    const readyIs = async (wanted: boolean) => {
+      while ((await client.health()).ready !== wanted) await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    for (const _ of ['replaced at once', 'replaced after a second']) {
+      await readyIs(true)
+      mortal.tell(-1, 'die')
+      await readyIs(false)
+    }
+    const lists = await Promise.all([1, 2, 3, 4].map(() => client.models.list()))
+    const { text } = await client.generate({ model: 'stories@1', prompt: 'Once', maxTokens: 3 })
+    return { numStored: lists.map(({ length }) => length), text, numWorkers: mortal.all.length }
+  })
+  expect(found).toMatchObject({ numStored: [1, 1, 1, 1], numWorkers: 3 })
+  expect(found.text).not.toBe('')
+})

@@ -115,3 +115,13 @@ test('disposing ends what runs and what waits with the given error', async () =>
     expect(events.at(-1)).toEqual({ type: 'error', error: { code: 'engine_lost', message: 'unloaded' } })
   }
 })
+
+test('what is asked of an engine that was disposed of fails with the same error, also the KV of a session', async () => {
+  const { engine } = startEngine()
+  const kv = { tokens: [1], layout: engine.kvLayout, bytes: new Uint8Array(4) }
+  await engine.dispose({ code: 'engine_lost', message: 'unloaded' })
+  const gone = { code: 'engine_lost', message: 'unloaded' }
+  expect(() => engine.submit(prompt({ tokens: [1] }), () => {})).toThrow('unloaded')
+  await expect(engine.readSession('a', [1])).rejects.toMatchObject(gone)
+  await expect(engine.writeSession('a', '', kv)).rejects.toMatchObject(gone)
+})

@@ -42,6 +42,29 @@ test('a session comes back as it was saved, also in another visit, and one of th
   expect([await chunks.entryKeys(), await chunks.chunkKeys()]).toEqual([[], []])
 })
 
+test('a session that is saved while the one with the same KV is being deleted keeps it', async () => {
+  const { chunks, sessions: seed } = open()
+  await seed.save('a', MANIFEST, STATE, kvOf(250))
+  let saving: Promise<unknown> | undefined
+  const { weights, sessions } = open({
+    ...chunks,
+    async write(change) {
+      // What is not needed is known by now, and not gone yet.
+      if ((change.removedChunks ?? []).length > 0 && saving === undefined) {
+        saving = sessions.save('b', MANIFEST, { ...STATE, text: 'abd' }, kvOf(250))
+        await Promise.race([saving, new Promise((resolve) => setTimeout(resolve, 50))])
+      }
+      await chunks.write(change)
+    },
+  })
+  await sessions.delete('a')
+  expect(saving).toBeDefined()
+  await saving
+  await weights.sweep()
+  expect(await sessions.list()).toMatchObject([{ name: 'b', hasKv: true }])
+  expect((await sessions.open('b', HOLDER, false)).kv).toEqual(kvOf(250))
+})
+
 test('a save that is cut leaves the session that was there', async () => {
   const { chunks, sessions } = open()
   await sessions.save('a', MANIFEST, STATE, kvOf(250))

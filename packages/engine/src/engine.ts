@@ -72,7 +72,7 @@ export class Engine {
 
   /**
    * Starts a generation. Throws `context_overflow` when the prompt does not fit, `bad_request` when it is empty, `queue_full`
-   * when too many wait, `device_lost` when the runner is lost and nothing could take its place.
+   * when too many wait, `device_lost` when the runner is lost and nothing could take its place, and what it was disposed of with.
    */
   submit(prompt: Prompt, emit: Emit): Cancel {
     if (this.#lost !== undefined) throw this.#lost
@@ -136,14 +136,14 @@ export class Engine {
     return this.#runner.kvLayout
   }
 
-  /** A copy of the KV that a session keeps of the beginning of `tokens`; `undefined` where that is nothing. Rejects with `device_lost`. */
+  /** A copy of the KV that a session keeps of the beginning of `tokens`; `undefined` where that is nothing. Rejects as `submit` throws. */
   readSession(session: string, tokens: readonly number[]): Promise<TextKv | undefined> {
     return this.#between(this.#jobs.read(session, tokens))
   }
 
   /**
    * Has a session keep KV that was read elsewhere, of the layout that is `kvLayout` now: whoever asks with these tokens finds it cached. Waits for a
-   * place where all are in use. Rejects where the runner does not take the bytes, and with `device_lost`.
+   * place where all are in use. Rejects where the runner does not take the bytes, and as `submit` throws.
    */
   writeSession(session: string, salt: string, kv: TextKv): Promise<void> {
     return this.#between(this.#jobs.write(session, salt, kv))
@@ -164,10 +164,11 @@ export class Engine {
     this.#scheduler.check()
   }
 
-  /** Ends every sequence with `error` and waits for the step that is running. */
+  /** Ends every sequence with `error`, as all that is asked from now on, and waits for the step that is running. */
   async dispose(error: WireError): Promise<void> {
+    this.#lost = EngineError.fromWire(error)
     this.#answers.failAll(error)
-    this.#jobs.failAll(EngineError.fromWire(error))
+    this.#jobs.failAll(this.#lost)
     await this.#loop
   }
 
@@ -189,7 +190,7 @@ export class Engine {
   /** Sees to it that a job is done before the next step. */
   #between<T>(job: Promise<T>): Promise<T> {
     if (this.#lost !== undefined) this.#jobs.failAll(this.#lost)
-    this.#loop ??= this.#run()
+    else this.#loop ??= this.#run()
     this.#wake()
     return job
   }

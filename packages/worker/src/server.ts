@@ -39,6 +39,8 @@ interface Entry {
   model: LoadedModel | undefined
   /** Makes the model anew, out of the store. */
   readonly revive: () => Promise<LoadedModel>
+  /** Saves and restores that are under way. */
+  readonly moves: Set<Promise<unknown>>
 }
 
 /** The models of one worker: loads them, finds the one that a request names, lets them go. */
@@ -87,12 +89,13 @@ export class Server {
     })
   }
 
-  /** Frees a model and keeps its place; running requests end with `engine_lost`. Throws `model_not_loaded`. */
+  /** Frees a model, once sessions that are being saved or restored are, and keeps its place; running requests end with `engine_lost`. Throws `model_not_loaded`. */
   sleep(id: string): Promise<void> {
     return this.#turns.run(async () => {
       const entry = this.#find(id)
       const { model } = entry
       entry.model = undefined
+      await Promise.allSettled(entry.moves)
       await model?.served.dispose()
     })
   }
@@ -161,24 +164,25 @@ export class Server {
   }
 
   /** Keeps an open session for later visits, its KV too. Throws `model_not_loaded`, `bad_request`, `storage`, or what keeps its KV from being computed. */
-  async saveSession({ model: id, session, name, state }: SaveSessionRequest): Promise<SavedSession> {
-    const { info } = this.#find(id)
-    const kv = await this.#awake(id).readSession(session, state.cacheSalt ?? '', state.tokens)
-    return this.#sessions.save(name, info.manifest, state, kv)
+  saveSession({ model: id, session, name, state }: SaveSessionRequest): Promise<SavedSession> {
+    return this.#moving(id, async ({ info }, served) => {
+      const kv = await served.readSession(session, state.cacheSalt ?? '', state.tokens)
+      return this.#sessions.save(name, info.manifest, state, kv)
+    })
   }
 
   /** Puts a saved session where the model finds it cached. Throws `model_not_loaded`, `context_overflow`, and what `SavedSessions.open` does. */
-  async restoreSession(request: RestoreSessionRequest): Promise<RestoredSession> {
-    const { info } = this.#find(request.model)
-    const served = this.#awake(request.model)
-    const holder = { manifest: info.manifest, kvLayout: served.kvLayout }
-    const { saved, state, kv } = await this.#sessions.open(request.name, holder, request.recompute)
-    if (state.tokens.length > info.contextLength) {
-      const message = `The session ${saved.name} has ${state.tokens.length} tokens and the model's context ${info.contextLength}.`
-      throw new EngineError('context_overflow', `${message} Load it with a larger contextLength.`)
-    }
-    if (kv !== undefined) await served.writeSession(request.session, state.cacheSalt ?? '', kv)
-    return { saved, state, hasKv: kv !== undefined }
+  restoreSession(request: RestoreSessionRequest): Promise<RestoredSession> {
+    return this.#moving(request.model, async ({ info }, served) => {
+      const holder = { manifest: info.manifest, kvLayout: served.kvLayout }
+      const { saved, state, kv } = await this.#sessions.open(request.name, holder, request.recompute)
+      if (state.tokens.length > info.contextLength) {
+        const message = `The session ${saved.name} has ${state.tokens.length} tokens and the model's context ${info.contextLength}.`
+        throw new EngineError('context_overflow', `${message} Load it with a larger contextLength.`)
+      }
+      if (kv !== undefined) await served.writeSession(request.session, state.cacheSalt ?? '', kv)
+      return { saved, state, hasKv: kv !== undefined }
+    })
   }
 
   /** Throws `model_not_loaded`. */
@@ -189,6 +193,21 @@ export class Server {
   /** Throws `model_not_loaded`. */
   releaseSession(id: string, session: string): void {
     this.#find(id).model?.served.releaseSession(session)
+  }
+
+  /** Moves a session's KV between a model and the store: the model does not fall asleep meanwhile. Throws `model_not_loaded`, `model_asleep`. */
+  async #moving<T>(
+    id: string,
+    move: (entry: Entry, served: LoadedModel['served']) => Promise<T>,
+  ): Promise<T> {
+    const entry = this.#find(id)
+    const moving = move(entry, this.#awake(id))
+    entry.moves.add(moving)
+    try {
+      return await moving
+    } finally {
+      entry.moves.delete(moving)
+    }
   }
 
   async #load(
@@ -217,7 +236,7 @@ export class Server {
         this.#open(member, onProgress, signal),
       )
     const revive = async () => (await open(() => {}, new AbortController().signal)).model
-    return { ...(await open(onProgress, signal)), revive }
+    return { ...(await open(onProgress, signal)), revive, moves: new Set() }
   }
 
   /** A model that nobody can ask yet. */
@@ -245,7 +264,7 @@ export class Server {
       load: { ...fetched, ...report },
     }
     const revive = async () => make(await reopen(), () => {})
-    return { info, model: { served, report, ...facts }, revive }
+    return { info, model: { served, report, ...facts }, revive, moves: new Set() }
   }
 
   async #make(

@@ -1,6 +1,8 @@
-import type { Answer, EngineApi, ErrorCode, HubApi, ModelsApi } from '@tabserve/protocol'
+import type { Answer, ErrorCode, HubApi } from '@tabserve/protocol'
 import { answer } from '@tabserve/protocol'
 import type { Hub } from './hub.ts'
+import type { RepeatableApi } from './ask-again.ts'
+import { askAgain } from './ask-again.ts'
 import { handOver } from './link.ts'
 
 /** A hub as its own tab and others call it: what goes wrong is an answer, too. */
@@ -11,9 +13,8 @@ export function hubApi(hub: Hub): HubApi {
       return null
     })
   /** Storage is every worker's: any of them answers. */
-  const worker = async <T>(
-    call: (api: Pick<EngineApi, StorageCall>) => Promise<Answer<T>>,
-  ): Promise<Answer<T>> => answer('storage', async () => (await hub.worker()).link.call(call))
+  const worker = <T>(call: (api: RepeatableApi) => Promise<Answer<T>>): Promise<Answer<T>> =>
+    answer('storage', () => askAgain(() => hub.worker(), call))
   return {
     device: () => answer('engine_lost', () => hub.device),
     load: (request, scaling, port) => answer('backend_failed', () => hub.load(request, scaling, port)),
@@ -42,7 +43,11 @@ export function hubApi(hub: Hub): HubApi {
     clearCache: (url) => worker((api) => api.clearCache(url)),
     listStored: () => worker((api) => api.listStored()),
     storedStatus: (source) => worker((api) => api.storedStatus(source)),
-    prefetch: (source, port) => worker((api) => api.prefetch(source, handOver(port))),
+    prefetch: (source, port) =>
+      // Once: the port goes with the first worker that is asked.
+      answer('storage', async () =>
+        (await hub.worker()).link.call((api) => api.prefetch(source, handOver(port))),
+      ),
     convert: (request, port) =>
       answer('backend_failed', async () => {
         const converter = await hub.worker()
@@ -55,5 +60,3 @@ export function hubApi(hub: Hub): HubApi {
     storage: () => worker((api) => api.storage()),
   }
 }
-
-type StorageCall = keyof ModelsApi | 'clearCache' | 'listSessions' | 'deleteSession'

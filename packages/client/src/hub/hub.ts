@@ -21,6 +21,7 @@ import type {
 } from '@tabserve/protocol'
 import { EngineError, findModel } from '@tabserve/protocol'
 import { heldOf, modelBytes } from '../control/memory-budget.ts'
+import { askAgain } from './ask-again.ts'
 import { memoryShare } from './memory-share.ts'
 import { Observers } from './observers.ts'
 import { sessionBeginning } from './prefix-homes.ts'
@@ -49,6 +50,8 @@ export class Hub {
   readonly #splits: SplitChooser
   /** A worker that holds no model: the next replica takes it, and what is about storage goes through it. */
   #spare: Promise<WorkerLink> | undefined
+  /** The worker that was started last, for whatever. */
+  #newest: Promise<WorkerLink> | undefined
   #isDisposed = false
 
   /** Starts a worker. Throws `engine_lost` when its script cannot be run. */
@@ -168,15 +171,19 @@ export class Hub {
   /** Throws `model_not_loaded`, `bad_request`. */
   async tokenize(request: TokenizeRequest): Promise<readonly number[]> {
     const set = this.#find(request.model)
-    const { link } = await set.anyWorker()
-    return link.call((api) => api.tokenize({ ...request, model: set.info.id }))
+    return askAgain(
+      () => set.anyWorker(),
+      (api) => api.tokenize({ ...request, model: set.info.id }),
+    )
   }
 
   /** Throws `model_not_loaded`, `bad_request`. */
   async tokenTexts(model: string, tokens: readonly number[]): Promise<readonly string[]> {
     const set = this.#find(model)
-    const { link } = await set.anyWorker()
-    return link.call((api) => api.tokenTexts(set.info.id, tokens))
+    return askAgain(
+      () => set.anyWorker(),
+      (api) => api.tokenTexts(set.info.id, tokens),
+    )
   }
 
   /** Throws `model_not_loaded`. */
@@ -192,8 +199,11 @@ export class Hub {
 
   /** Into one worker, which gets what the session asks from then on. Throws as `EngineApi.restoreSession` answers. */
   async restoreSession(request: RestoreSessionRequest): Promise<RestoredSession> {
-    const { info, link } = await this.#workerOf(request.model, [sessionBeginning(request.session)])
-    return link.call((api) => api.restoreSession({ ...request, model: info.id }))
+    const set = this.#find(request.model)
+    return askAgain(
+      () => set.anyWorker([sessionBeginning(request.session)]),
+      (api) => api.restoreSession({ ...request, model: set.info.id }),
+    )
   }
 
   /** Throws `model_not_loaded`. */
@@ -245,6 +255,11 @@ export class Hub {
     const spare = await this.#spare
     if (spare?.link.alive === true) return spare
     for (const { worker } of this.#models.values()) if (worker !== undefined) return worker
+    // That of a model may be on its way, in place of one that died.
+    const starting = this.#newest
+    const newest = await starting?.catch(() => undefined)
+    if (newest?.link.alive === true) return newest
+    if (this.#newest !== starting) return this.worker() // somebody else has seen to it
     this.#spare = this.#startSpare()
     return this.#spare
   }
@@ -316,7 +331,8 @@ export class Hub {
   }
 
   async #newWorker(numReplicas: number, options = this.#options): Promise<WorkerLink> {
-    const worker = await startWorker(options, numReplicas)
+    this.#newest = startWorker(options, numReplicas)
+    const worker = await this.#newest
     this.#observers.watch(worker)
     return worker
   }

@@ -20,6 +20,8 @@ interface Footprint {
   readonly busy: number
   readonly usedBlocks: number
   readonly kvBytes: number
+  /** What `kvBytes` may grow to, with the most that ask at once. */
+  readonly kvLimitBytes: number
 }
 
 export interface SoakReport {
@@ -38,6 +40,9 @@ const ID = 'stories@1'
 const NUM_USERS = 24
 /** Of them in the tab that closes. */
 const NUM_GUESTS = 8
+const GUESTS_SEED = 4
+/** Whoever has not got an answer so long after the last question will get none. */
+const PATIENCE_MS = 60_000
 /** Garbage and compiled code that a heap may hold beyond what it held at first. */
 const MOST_GROWTH_BYTES = 24 * 2 ** 20
 
@@ -53,7 +58,7 @@ export async function soak({ seconds, heaps, openPage, log }: SoakOptions): Prom
   const alone = await host.evaluate(() => window.alone)
   await guest.evaluate((alone) => void (window.alone = alone), alone)
   await begin(host, NUM_USERS - NUM_GUESTS, seconds, 3)
-  await begin(guest, NUM_GUESTS, seconds, 4)
+  await begin(guest, NUM_GUESTS, seconds, GUESTS_SEED)
   const nextAct = () => host.waitForTimeout((seconds * 1000) / 4)
   await nextAct()
   log('The worker is killed.')
@@ -68,7 +73,11 @@ export async function soak({ seconds, heaps, openPage, log }: SoakOptions): Prom
   log('A tab closes.')
   const guests = await guest.evaluate(() => window.visit)
   await guest.close()
-  await host.evaluate(() => window.visitors)
+  await host.evaluate(
+    (ms) => Promise.race([window.visitors, new Promise((resolve) => setTimeout(resolve, ms))]),
+    PATIENCE_MS,
+  )
+  problems.push(...(await forgetGuests(host)))
   const after = await footprint(host, heaps)
   const { visit, restarts, longestTaskMs } = await host.evaluate(async () => ({
     visit: window.visit,
@@ -92,6 +101,8 @@ async function open(openPage: () => Promise<Page>, problems: string[]): Promise<
   const page = await openPage()
   page.on('pageerror', (error) => problems.push(`not caught: ${String(error)}`))
   page.on('console', (said) => said.type() === 'error' && problems.push(`on the console: ${said.text()}`))
+  // tsx has functions that are sent to the page call this for their names.
+  await page.evaluate('globalThis.__name = (named) => named')
   await page.evaluate(async () => {
     const target = new URL('../tabserve.worker.js', location.href).href
     const script = `import ${JSON.stringify(target)}
@@ -99,7 +110,7 @@ async function open(openPage: () => Promise<Page>, problems: string[]): Promise<
     const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
     const workers: Worker[] = []
     window.kill = () => workers[0]?.postMessage('die')
-    window.visit = { asked: {}, ended: 0, numTokens: 0, numCut: 0, problems: [], ends: {} }
+    window.visit = { asked: {}, ended: {}, numTokens: 0, numCut: 0, problems: [], ends: {} }
     window.longestTaskMs = 0
     new PerformanceObserver((list) => {
       for (const { duration } of list.getEntries())
@@ -132,18 +143,29 @@ async function visitBy(page: Page, numUsers: number, seconds: number, seed: numb
   await page.evaluate(() => window.visitors)
 }
 
+/** What the tab that closed had saved is still there, and nothing else is: who is left has deleted their own. */
+function forgetGuests(host: Page): Promise<string[]> {
+  return host.evaluate(async (guests) => {
+    const saved = await window.client.sessions.list()
+    for (const { name } of saved) await window.client.sessions.delete(name)
+    return saved.filter(({ name }) => !name.startsWith(guests)).map(({ name }) => `${name} is still saved`)
+  }, `soak ${GUESTS_SEED} `)
+}
+
 async function footprint(page: Page, heaps: SoakOptions['heaps']): Promise<Footprint> {
   await page.waitForTimeout(200) // last words cross threads
   const heapBytes = heaps === 'page' ? await pageHeap(page) : await allHeaps(page)
   const rest = await page.evaluate(async (id) => {
     const { held = [], pending = [] } = await navigator.locks.query()
     const stats = await window.client.stats(id)
+    const { kvBytes: kvLimitBytes } = await window.client.describe(id)
     return {
       storedBytes: (await window.client.models.storage()).usedBytes,
       locks: held.length + pending.length,
       busy: stats.running + stats.waiting,
       usedBlocks: stats.blocks?.used ?? 0,
       kvBytes: stats.kvBytes,
+      kvLimitBytes,
     }
   }, ID)
   return { heapBytes, ...rest }
@@ -167,11 +189,11 @@ function allHeaps(page: Page): Promise<number> {
 }
 
 function unended({ asked, ended, ends }: Visit): string[] {
-  const numAsked = Object.values(asked).reduce((sum, count) => sum + count, 0)
+  const open = Object.entries(asked).filter(([kind, count]) => ended[kind] !== count)
   const odd = Object.entries(ends).filter(([, count]) => count !== 1)
   return [
-    ...(numAsked === ended ? [] : [`${numAsked - ended} of ${numAsked} visits have not ended`]),
-    ...(numAsked > 0 && Object.keys(ends).length === 0 ? ['nothing was told of any request'] : []),
+    ...open.map(([kind, count]) => `${ended[kind] ?? 0} of ${count} visits of the kind ${kind} have ended`),
+    ...(Object.keys(ends).length === 0 ? ['nothing was told of any request'] : []),
     ...odd.map(([id, count]) => `request ${id} has ended ${count} times`),
   ]
 }
@@ -179,12 +201,13 @@ function unended({ asked, ended, ends }: Visit): string[] {
 function grown(before: Footprint, after: Footprint): string[] {
   const heapBytes = after.heapBytes - before.heapBytes
   return [
-    ...(['storedBytes', 'locks', 'kvBytes'] as const)
+    ...(['storedBytes', 'locks'] as const)
       .filter((what) => after[what] > before[what])
       .map((what) => `${what} was ${before[what]} and is ${after[what]}`),
     ...(['busy', 'usedBlocks'] as const)
       .filter((what) => after[what] !== 0)
       .map((what) => `${what} is ${after[what]} when nobody asks`),
+    ...(after.kvBytes > after.kvLimitBytes ? [`kvBytes is ${after.kvBytes} of ${after.kvLimitBytes}`] : []),
     ...(heapBytes > MOST_GROWTH_BYTES ? [`the heaps have grown by ${heapBytes} bytes`] : []),
   ]
 }

@@ -12,9 +12,9 @@ export interface UsersOptions {
 export interface Visit {
   /** By kind. */
   readonly asked: Record<string, number>
-  ended: number
+  readonly ended: Record<string, number>
   numTokens: number
-  /** Saves and restores that the killed worker took along. */
+  /** Saves that the killed worker took along. */
   numCut: number
   /** Texts that were other than alone, and errors that nobody brought about. */
   readonly problems: string[]
@@ -72,16 +72,6 @@ export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): vo
     compare(`${prompt}, ${turns.length} turns from ${turns[0]}`, text, true)
   }
   const isLost = (error: unknown) => (error as { code?: string }).code === 'engine_lost'
-  // What is no request, as a save, is not asked again when its worker dies: it says so, and whoever wants to asks again.
-  const cut = (error: unknown) => {
-    if (!isLost(error)) throw error
-    visit.numCut++
-  }
-  const forget = (name: string): Promise<void> =>
-    client.sessions.delete(name).catch((error: unknown) => {
-      if (!isLost(error)) throw error
-      return forget(name)
-    })
   const inSession = async (opening: Promise<Session>, use: (session: Session) => Promise<void>) => {
     const session = await opening
     try {
@@ -92,7 +82,7 @@ export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): vo
   }
   const open = () => client.session({ model, temperature: 0, ignoreEos: true })
   const conversation = (prompt: string) =>
-    inSession(open(), (session) => talk(prompt, session, [prompt, ...TURNS])).catch(cut)
+    inSession(open(), (session) => talk(prompt, session, [prompt, ...TURNS]))
   let numSaved = 0
   const saved = async (prompt: string) => {
     const name = `soak ${seed} ${numSaved++}`
@@ -103,9 +93,11 @@ export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): vo
       })
       await inSession(client.sessions.restore(name), (session) => talk(`${prompt}, restored`, session, TURNS))
     } catch (error) {
-      cut(error)
+      // The KV that a save was to keep died with its worker.
+      if (!isLost(error)) throw error
+      visit.numCut++
     } finally {
-      await forget(name)
+      await client.sessions.delete(name)
     }
   }
   const aborted = async (prompt: string) => {
@@ -129,14 +121,15 @@ export function beginUsers({ model, numUsers, seconds, seed }: UsersOptions): vo
     } catch (error) {
       visit.problems.push(`${kind}: ${String(error)}`)
     } finally {
-      visit.ended++
+      visit.ended[kind] = (visit.ended[kind] ?? 0) + 1
     }
   }
   const user = async () => {
     const kinds = Object.keys(KINDS) as (keyof typeof KINDS)[]
     for (;;) {
-      await pause(-Math.log(1 - random()) * 500)
-      if (performance.now() > until) return
+      const idleMs = -Math.log(1 - random()) * 500
+      if (performance.now() + idleMs > until) return
+      await pause(idleMs)
       const kind = kinds[Math.floor(random() * kinds.length)] ?? 'whole'
       await ask(kind, PROMPTS[Math.floor(random() * PROMPTS.length)] ?? '')
     }

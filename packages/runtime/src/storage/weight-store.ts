@@ -1,3 +1,4 @@
+import { Mutex } from '../mutex.ts'
 import type { ChunkStore } from './chunk-store.ts'
 import { isQuotaError } from './chunk-store.ts'
 import { FileDraft } from './file-draft.ts'
@@ -31,6 +32,8 @@ export class WeightStore {
   readonly #budgetBytes: number
   readonly #chunkBytes: number
   readonly #now: () => number
+  /** Of this worker; insecure pages have nothing else. */
+  readonly #recording = new Mutex()
   #repaired: Promise<void> | undefined
 
   constructor(
@@ -130,10 +133,13 @@ export class WeightStore {
     const download = await this.#record('download', address)
     if (download === undefined) return
     const isPinned = (await this.#record('model', address))?.isPinned ?? false
-    await this.#store.write({
-      entries: [[recordKey('model', address), { ...download, isPinned, usedAt: this.#now() }]],
-      removedEntries: [recordKey('download', address)],
-    })
+    // One kind of record becomes another: who reads the one kind after the other would miss both.
+    await this.recording(() =>
+      this.#store.write({
+        entries: [[recordKey('model', address), { ...download, isPinned, usedAt: this.#now() }]],
+        removedEntries: [recordKey('download', address)],
+      }),
+    )
     await this.sweep()
   }
 
@@ -220,13 +226,15 @@ export class WeightStore {
   }
 
   /** Runs `write`, which makes a record, while nobody sweeps. Must not call itself, or `sweep`. */
-  async recording<T>(write: () => Promise<T>): Promise<T> {
-    const release = await acquireLock(recordLock(this.#store.scope))
-    try {
-      return await write()
-    } finally {
-      release()
-    }
+  recording<T>(write: () => Promise<T>): Promise<T> {
+    return this.#recording.run(async () => {
+      const release = await acquireLock(recordLock(this.#store.scope))
+      try {
+        return await write()
+      } finally {
+        release()
+      }
+    })
   }
 
   async #sweep(): Promise<void> {
