@@ -59,18 +59,22 @@ export async function soak({ seconds, heaps, openPage, log }: SoakOptions): Prom
   await guest.evaluate((alone) => void (window.alone = alone), alone)
   await begin(host, NUM_USERS - NUM_GUESTS, seconds, 3)
   await begin(guest, NUM_GUESTS, seconds, GUESTS_SEED)
+  const act = async (text: string) => {
+    log(text)
+    await host.evaluate((text) => window.visit.acts.push(`${performance.now()} ms: ${text}`), text)
+  }
   const nextAct = () => host.waitForTimeout((seconds * 1000) / 4)
   await nextAct()
-  log('The worker is killed.')
+  await act('The worker is killed.')
   await host.evaluate(() => window.kill())
   await nextAct()
-  log('The model sleeps, and wakes.')
+  await act('The model sleeps, and wakes.')
   await host.evaluate(async (id) => {
     await window.client.sleep(id, { level: 1, running: 'keep' })
     await window.client.wake(id)
   }, ID)
   await nextAct()
-  log('A tab closes.')
+  await act('A tab closes.')
   const guests = await guest.evaluate(() => window.visit)
   await guest.close()
   await host.evaluate(
@@ -110,7 +114,16 @@ async function open(openPage: () => Promise<Page>, problems: string[]): Promise<
     const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
     const workers: Worker[] = []
     window.kill = () => workers[0]?.postMessage('die')
-    window.visit = { asked: {}, ended: {}, numTokens: 0, numCut: 0, problems: [], ends: {} }
+    window.visit = {
+      asked: {},
+      ended: {},
+      numTokens: 0,
+      numCut: 0,
+      problems: [],
+      ends: {},
+      begins: {},
+      acts: [],
+    }
     window.longestTaskMs = 0
     new PerformanceObserver((list) => {
       for (const { duration } of list.getEntries())
@@ -124,8 +137,11 @@ async function open(openPage: () => Promise<Page>, problems: string[]): Promise<
         return worker
       },
       telemetry(event) {
-        const { ends } = window.visit
-        if (event.type === 'request-start') ends[event.id] ??= 0
+        const { ends, begins } = window.visit
+        if (event.type === 'request-start') {
+          ends[event.id] ??= 0
+          begins[event.id] ??= performance.now()
+        }
         if (event.type === 'request-end') ends[event.id] = (ends[event.id] ?? 0) + 1
       },
     })
@@ -188,13 +204,16 @@ function allHeaps(page: Page): Promise<number> {
   })
 }
 
-function unended({ asked, ended, ends }: Visit): string[] {
+function unended({ asked, ended, ends, begins, acts }: Visit): string[] {
   const open = Object.entries(asked).filter(([kind, count]) => ended[kind] !== count)
   const odd = Object.entries(ends).filter(([, count]) => count !== 1)
   return [
     ...open.map(([kind, count]) => `${ended[kind] ?? 0} of ${count} visits of the kind ${kind} have ended`),
     ...(Object.keys(ends).length === 0 ? ['nothing was told of any request'] : []),
-    ...odd.map(([id, count]) => `request ${id} has ended ${count} times`),
+    ...odd.map(
+      ([id, count]) =>
+        `request ${id}, begun at ${begins[id]} ms, has ended ${count} times; ${acts.join(', ')}`,
+    ),
   ]
 }
 

@@ -20,6 +20,10 @@ export interface Visit {
   readonly problems: string[]
   /** How often the page has told of the end of a request, by its id. */
   readonly ends: Record<string, number>
+  /** When each of them began, in milliseconds of the page's life. */
+  readonly begins: Record<string, number>
+  /** What was done to them, and when. */
+  readonly acts: string[]
 }
 
 declare global {
