@@ -203,6 +203,24 @@ test('a page that nobody sees puts its models to sleep, answers all the same, an
   })
 })
 
+test('a request that comes while its model is just falling asleep wakes it, and nobody else needs to ask', async ({
+  page,
+}) => {
+  const texts = await page.evaluate(async (url) => {
+    const client = await window.tabserve.createClient()
+    const { id } = await client.load(url)
+    const texts = []
+    for (let round = 0; round < 30; round++) {
+      const asleep = client.sleep(id, { level: round % 2 === 0 ? 1 : 2, arriving: 'wake' })
+      for (let pauses = round % 10; pauses > 0; pauses--) await new Promise((resolve) => setTimeout(resolve)) // a little later each time
+      texts.push((await client.generate({ model: id, prompt: 'Once', temperature: 0, maxTokens: 4 })).text)
+      await asleep
+    }
+    return texts
+  }, MODEL.stories1)
+  expect(new Set(texts).size).toBe(1)
+})
+
 test('a load for which there is no memory puts idle models to sleep and is tried once more, where that was asked for', async ({
   page,
 }) => {

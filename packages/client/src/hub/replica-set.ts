@@ -5,7 +5,6 @@ import type {
   ModelInfo,
   ModelStats,
   Request,
-  SleepLevel,
   SleepOptions,
   SplitChoice,
   SubmitEnd,
@@ -172,7 +171,7 @@ export class ReplicaSet {
     await this.#pool.changes.until(
       () => this.#sleep !== sleep || this.#pool.all.every(({ numRequests }) => numRequests === 0),
     )
-    if (this.#sleep === sleep) await this.#giveBack(sleep.level)
+    if (this.#sleep === sleep) await this.#giveBack(sleep)
     return this.health()
   }
 
@@ -284,9 +283,13 @@ export class ReplicaSet {
   }
 
   /** Of a model that is at rest. */
-  async #giveBack(level: SleepLevel): Promise<void> {
+  async #giveBack(sleep: NonNullable<ModelHealth['sleep']>): Promise<void> {
+    const { level } = sleep
     if (level === 0) return
-    this.#past = countersOf(await this.#liveStats(this.#past))
+    const stats = await this.#liveStats(this.#past)
+    // Woken meanwhile, and perhaps put to sleep again, with requests of its own: then nothing is given back.
+    if (this.#sleep !== sleep) return
+    this.#past = countersOf(stats)
     if (level === 2) return this.#pool.want(0)
     await Promise.all(this.#pool.all.map((replica) => replica.empty(this.info.id).catch(ignoreDeath)))
   }
