@@ -187,6 +187,21 @@ test('a worker file that never calls startWorker is one engine_lost that says so
   expect(found.numEnded).toBeGreaterThan(0)
 })
 
+test('a worker that dies while it is being set up is one engine_lost', async ({ page }) => {
+  const code = await page.evaluate(async () => {
+    const target = new URL('/tabserve.worker.js', location.href).href
+    const dying = `import ${JSON.stringify(target)}
+      addEventListener('message', ({ data }) => data.path?.includes('configure') && close())`
+    const url = URL.createObjectURL(new Blob([dying], { type: 'text/javascript' }))
+    const worker = () => new Worker(url, { type: 'module' })
+    return window.tabserve.createClient({ worker, hangTimeoutMs: 500 }).then(
+      () => undefined,
+      ({ code }: { code: string }) => code,
+    )
+  })
+  expect(code).toBe('engine_lost')
+})
+
 test('a worker whose script comes late, but in time, is waited for', async ({ page }) => {
   await page.context().route('**/tabserve.worker.js', async (route) => {
     await new Promise((resolve) => setTimeout(resolve, 1500))

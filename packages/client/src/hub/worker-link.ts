@@ -37,15 +37,22 @@ export class WorkerLink {
       worker.terminate()
       link.die(gone(event.message || 'its script could not be loaded'))
     })
-    limitStart({
-      clock: systemClock,
-      startTimeoutMs,
-      firstSign: link.ask((api) => api.pulse()),
-      onLate: (error) => {
-        worker.terminate()
-        link.die(error)
+    const end = (error: EngineError) => {
+      worker.terminate()
+      link.die(error)
+    }
+    const pulse = () => link.ask((api) => api.pulse())
+    const firstSign = pulse()
+    limitStart({ clock: systemClock, startTimeoutMs, firstSign, onLate: end })
+    let stopWatching = () => {}
+    firstSign.then(
+      () => {
+        // Until it holds its lock, nothing but silence tells that it has died.
+        const onHung = (problem: string) => end(gone(problem))
+        stopWatching = watch({ hangTimeoutMs: () => hangTimeoutMs, pulse, onHung })
       },
-    })
+      () => {}, // it is gone, as `configure` says
+    )
     try {
       const device = await link.call((api) => api.configure({ ...config, lifeLock }))
       awaitLock(lifeLock, () => link.die(gone('it closed itself or was killed')))
@@ -53,6 +60,8 @@ export class WorkerLink {
     } catch (error) {
       worker.terminate()
       throw error
+    } finally {
+      stopWatching()
     }
   }
 
