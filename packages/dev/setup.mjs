@@ -28,6 +28,7 @@ const COMMANDS = {
     steps: [
       ['tsc', '--noEmit'],
       ['prettier', '--check', '--log-level', 'warn', '.'],
+      ['tsx', 'packages/dev/src/audit.ts'],
       [...DOCS, '--logLevel', 'Warn'],
       ['vite', 'build', '--mode', 'test', '--logLevel', 'warn'],
       ['playwright', 'test', '-c', TEST_CONFIG],
